@@ -1,0 +1,5 @@
+//! The kernel.
+fn main() {
+    evcxr::runtime_hook();
+    let _ = evcxr::CommandContext::new();
+}

@@ -1,0 +1,64 @@
+//! What a running magic is given: the session, the cell's body, a way to be stopped and a way to report.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::session::Session;
+
+/// One call of a magic.
+pub struct Call<'a> {
+    /// The values and settings of this session.
+    pub session: &'a mut Session,
+    /// What stands below the first line of a cell magic.
+    pub body: Option<&'a str>,
+    /// Says when the user wants to stop.
+    pub cancel: Cancel,
+    /// Takes reports of how far the work is.
+    pub progress: &'a dyn Progress,
+}
+
+/// A flag that the interrupt of a frontend raises.
+#[derive(Debug, Clone, Default)]
+pub struct Cancel(Arc<AtomicBool>);
+
+impl Cancel {
+    /// Raises the flag.
+    pub fn raise(&self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether the flag is up.
+    pub fn is_raised(&self) -> bool {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+/// Takes reports of how far a long work is; called from any thread, often, so it must be cheap.
+pub trait Progress: Sync {
+    /// `done` of `total` steps are finished; `what` names the latest.
+    fn report(&self, done: usize, total: usize, what: &str);
+}
+
+/// Throws reports away.
+#[derive(Debug, Clone, Copy)]
+pub struct Silent;
+
+impl Progress for Silent {
+    fn report(&self, _done: usize, _total: usize, _what: &str) {}
+}
+
+/// Lets an engine report to the notebook and ask whether to stop.
+pub(crate) struct Watcher<'a> {
+    pub(crate) cancel: &'a Cancel,
+    pub(crate) progress: &'a dyn Progress,
+}
+
+impl mlk8s_corpus::Watch for Watcher<'_> {
+    fn step(&self, done: usize, total: usize, what: &str) {
+        self.progress.report(done, total, what);
+    }
+
+    fn cancelled(&self) -> bool {
+        self.cancel.is_raised()
+    }
+}

@@ -1,0 +1,61 @@
+//! What can go wrong in a magic, in words for people, and every conversion from the engines' errors.
+
+use thiserror::Error;
+
+/// A magic's failure: what failed and what to type next.
+#[derive(Debug, Error)]
+#[error("{message}")]
+pub struct MagicError {
+    /// What sort of failure it is.
+    pub kind: ErrorKind,
+    /// What failed: lower-case, names in backticks, no final stop.
+    pub message: String,
+    /// What to type next; empty when there is nothing to say.
+    pub hint: String,
+}
+
+/// Sorts of failure; the name is what a frontend shows as `ename`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// The command line is wrong.
+    Usage,
+    /// Something named does not exist.
+    NotFound,
+    /// What was given cannot be used.
+    Input,
+    /// The user stopped it.
+    Interrupted,
+    /// Our own fault.
+    Internal,
+}
+
+impl ErrorKind {
+    /// The name that frontends show.
+    pub fn name(self) -> &'static str {
+        match self {
+            ErrorKind::Usage => "UsageError",
+            ErrorKind::NotFound => "NotFound",
+            ErrorKind::Input => "InputError",
+            ErrorKind::Interrupted => "Interrupted",
+            ErrorKind::Internal => "InternalError",
+        }
+    }
+}
+
+impl MagicError {
+    /// An error of `kind` with no hint.
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> MagicError {
+        MagicError {
+            kind,
+            message: message.into(),
+            hint: String::new(),
+        }
+    }
+
+    /// The same error with a hint.
+    #[must_use]
+    pub fn with_hint(mut self, hint: impl Into<String>) -> MagicError {
+        self.hint = hint.into();
+        self
+    }
+}

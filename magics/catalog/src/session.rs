@@ -1,0 +1,175 @@
+//! The values and places of one notebook session.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use mlk8s_corpus::Corpus;
+use mlk8s_graph::Index;
+
+use crate::error::{ErrorKind, MagicError};
+
+/// Values by name, where they are kept, and what Rust cells have yet to learn of them.
+pub struct Session {
+    /// Where values cross to Rust cells; gone when the session ends.
+    runtime_dir: PathBuf,
+    /// Where the notebook works: relative paths start here.
+    work_dir: PathBuf,
+    /// Where graphs are kept between sessions.
+    state_dir: PathBuf,
+    values: BTreeMap<String, Value>,
+    imports: Vec<Import>,
+}
+
+/// A value that magics know by name.
+#[derive(Clone)]
+pub enum Value {
+    /// Documents that were read.
+    Documents(Arc<Corpus>),
+    /// A knowledge graph and the directory where it is stored.
+    Graph {
+        /// The directory of the store.
+        dir: PathBuf,
+        /// The graph, loaded.
+        index: Arc<Index>,
+    },
+    /// A data frame, known to magics by its file only.
+    Frame(PathBuf),
+}
+
+/// A variable that Rust cells are to get before the next one runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Import {
+    /// Name of the variable.
+    pub name: String,
+    /// What sort of value it is.
+    pub kind: ImportKind,
+    /// The Arrow file, or the directory of a graph.
+    pub path: PathBuf,
+}
+
+/// Sorts of value that cross to Rust cells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ImportKind {
+    /// A polars `DataFrame`.
+    Frame,
+    /// A petgraph `KnowledgeGraph`.
+    Graph,
+}
+
+impl Session {
+    /// A session without values.
+    pub fn new(runtime_dir: PathBuf, work_dir: PathBuf, state_dir: PathBuf) -> Session {
+        Session {
+            runtime_dir,
+            work_dir,
+            state_dir,
+            values: BTreeMap::new(),
+            imports: Vec::new(),
+        }
+    }
+
+    /// `path` as seen from where the notebook works; `~/` is the home directory.
+    pub fn resolve(&self, path: &Path) -> PathBuf {
+        let home = std::env::home_dir();
+        match (path.strip_prefix("~"), home) {
+            (Ok(rest), Some(home)) => home.join(rest),
+            _ => self.work_dir.join(path),
+        }
+    }
+
+    /// Where the graph called `name` is kept.
+    pub fn graph_dir(&self, name: &str) -> PathBuf {
+        self.state_dir.join("graphs").join(name)
+    }
+
+    /// A fresh path for the value called `name`, of sort `kind`, to cross to Rust cells.
+    pub(crate) fn crossing(&self, name: &str, kind: ImportKind) -> PathBuf {
+        let file = match kind {
+            ImportKind::Frame => format!("{name}.arrow"),
+            ImportKind::Graph => format!("{name}.graph"),
+        };
+        self.runtime_dir.join(file)
+    }
+
+    /// Gives `value` a name; the imports are what Rust cells get of it.
+    pub fn put(&mut self, name: &str, value: Value, imports: Vec<Import>) {
+        self.values.insert(name.to_owned(), value);
+        for import in imports {
+            self.imports.retain(|old| old.name != import.name);
+            self.imports.push(import);
+        }
+    }
+
+    /// The imports that Rust cells have not seen yet; they are handed over once.
+    pub fn take_imports(&mut self) -> Vec<Import> {
+        std::mem::take(&mut self.imports)
+    }
+
+    /// Every value again, for Rust cells that were restarted.
+    pub fn reimport(&mut self, imports: Vec<Import>) {
+        for import in imports {
+            if !self.imports.iter().any(|i| i.name == import.name) {
+                self.imports.push(import);
+            }
+        }
+    }
+
+    /// Names and sorts of all values.
+    pub fn names(&self) -> impl Iterator<Item = (&str, &'static str)> {
+        self.values
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.sort()))
+    }
+
+    /// The documents called `name`.
+    pub fn documents(&self, name: &str) -> Result<Arc<Corpus>, MagicError> {
+        match self.values.get(name) {
+            Some(Value::Documents(corpus)) => Ok(Arc::clone(corpus)),
+            Some(other) => Err(self.wrong_sort(name, "documents", other)),
+            None => Err(self.unknown(name, "documents", "%corpus DIR --as NAME")),
+        }
+    }
+
+    /// The graph called `name`, and where it is stored.
+    pub fn graph(&self, name: &str) -> Result<(PathBuf, Arc<Index>), MagicError> {
+        match self.values.get(name) {
+            Some(Value::Graph { dir, index }) => Ok((dir.clone(), Arc::clone(index))),
+            Some(other) => Err(self.wrong_sort(name, "a graph", other)),
+            None => Err(self.unknown(name, "a graph", "%kg build DOCS --as NAME")),
+        }
+    }
+
+    fn wrong_sort(&self, name: &str, wanted: &str, got: &Value) -> MagicError {
+        let message = format!("`{name}` is {}, not {wanted}", got.sort());
+        MagicError::new(ErrorKind::Input, message).with_hint(self.known())
+    }
+
+    fn unknown(&self, name: &str, wanted: &str, maker: &str) -> MagicError {
+        let message = format!("nothing is called `{name}`, and {wanted} is needed here");
+        let hint = format!("{}`{maker}` makes one", self.known());
+        MagicError::new(ErrorKind::NotFound, message).with_hint(hint)
+    }
+
+    fn known(&self) -> String {
+        if self.values.is_empty() {
+            return String::new();
+        }
+        let all: Vec<_> = self
+            .names()
+            .map(|(name, sort)| format!("`{name}` ({sort})"))
+            .collect();
+        format!("there is {}; ", all.join(", "))
+    }
+}
+
+impl Value {
+    /// What it is, in words.
+    pub fn sort(&self) -> &'static str {
+        match self {
+            Value::Documents(_) => "documents",
+            Value::Graph { .. } => "a graph",
+            Value::Frame(_) => "a data frame",
+        }
+    }
+}
