@@ -1,0 +1,76 @@
+//! The formats: which one a file has, and one reader for each.
+
+mod json;
+mod text;
+
+use std::ops::Range;
+use std::path::Path;
+
+use crate::clean::Role;
+use crate::document::{Kind, Reason};
+use crate::read::ReadOptions;
+use crate::watch::Watch;
+
+/// What a reader makes of a file, before cleaning.
+#[derive(Debug)]
+pub(crate) struct Extracted {
+    pub(crate) kind: Kind,
+    pub(crate) title: Option<String>,
+    pub(crate) n_pages: Option<u32>,
+    pub(crate) original: String,
+    pub(crate) marks: Vec<(Range<usize>, Role)>,
+    pub(crate) remarks: Vec<String>,
+}
+
+impl Extracted {
+    pub(crate) fn plain(
+        kind: Kind,
+        title: Option<String>,
+        original: String,
+        remarks: Vec<String>,
+    ) -> Self {
+        Self {
+            kind,
+            title,
+            n_pages: None,
+            original,
+            marks: Vec::new(),
+            remarks,
+        }
+    }
+}
+
+/// Reads the bytes of a file: one record, or as many as a JSON file holds.
+pub(crate) fn extract(
+    path: &Path,
+    bytes: &[u8],
+    _options: &ReadOptions,
+    _watch: &dyn Watch,
+) -> Result<Vec<Extracted>, Reason> {
+    match kind(path, bytes) {
+        Some(Kind::Text | Kind::Markdown) => text::read(bytes).map(|record| vec![record]),
+        Some(Kind::Json) => json::read(bytes),
+        _ => Err(Reason::Unsupported),
+    }
+}
+
+/// The format by what the bytes say, else by what the name says.
+fn kind(path: &Path, bytes: &[u8]) -> Option<Kind> {
+    if bytes[..bytes.len().min(1024)]
+        .windows(5)
+        .any(|five| five == b"%PDF-")
+    {
+        return Some(Kind::Pdf);
+    }
+    let extension = path
+        .extension()
+        .map(|it| it.to_string_lossy().to_lowercase());
+    match extension.as_deref() {
+        Some("pdf") => Some(Kind::Pdf),
+        Some("html" | "htm" | "xhtml") => Some(Kind::Html),
+        Some("md" | "markdown" | "mdown") => Some(Kind::Markdown),
+        Some("txt" | "text" | "asc") => Some(Kind::Text),
+        Some("json" | "jsonl" | "ndjson") => Some(Kind::Json),
+        _ => None,
+    }
+}
