@@ -1,0 +1,13 @@
+//! Open information extraction without a model server: words, word classes, noun phrases and clauses become triples.
+//!
+//! Everything here is a pure function of one sentence: no files, no clock, no randomness.
+
+mod analyse;
+mod tag;
+mod tagger;
+mod tokenize;
+
+pub use analyse::{Analysis, Clause, Mention, Triple, analyse, analyse_tokens};
+pub use tag::Tag;
+pub use tagger::Tagger;
+pub use tokenize::tokenize;
