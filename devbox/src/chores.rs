@@ -1,0 +1,60 @@
+//! `bench` and `clean`.
+
+use anyhow::{Context, Result};
+
+use crate::advice::Advice;
+use crate::places::Places;
+use crate::say::Say;
+use crate::{compile, doctor, process};
+
+/// Arguments of `bench`.
+#[derive(clap::Args)]
+pub(crate) struct Bench {
+    /// What to measure, with its arguments; nothing lists what there is
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    names: Vec<String>,
+}
+
+impl Bench {
+    /// Builds, then measures.
+    pub(crate) fn run(&self, places: &Places, say: &mut Say) -> Result<()> {
+        doctor::check(places, say)?;
+        compile::programs(places, say)?;
+        let mut command = process::clean_command(places.built("mlk8s-bench"));
+        let command = command.args(&self.names).current_dir(&places.root);
+        command.env("MLK8S_STATE", &places.state);
+        process::inherit(command).context("measuring")
+    }
+}
+
+/// Arguments of `clean`.
+#[derive(clap::Args)]
+pub(crate) struct Clean {
+    /// Also what cargo has built: the next build starts from nothing
+    #[arg(long)]
+    all: bool,
+}
+
+impl Clean {
+    /// Removes the state directory and the environment.
+    pub(crate) fn run(&self, places: &Places, say: &mut Say) -> Result<()> {
+        if places.state.exists() {
+            if !places.state_is_ours() {
+                return Err(Advice::error(
+                    format!("`{}` was not made by devbox", places.state.display()),
+                    "it stays as it is; remove it yourself if you want to",
+                ));
+            }
+            std::fs::remove_dir_all(&places.state)
+                .with_context(|| format!("removing `{}`", places.state.display()))?;
+            say.line(&format!("removed `{}`", places.short(&places.state)));
+        } else {
+            say.line("nothing to remove");
+        }
+        if self.all {
+            compile::run(places, &["clean"])?;
+            say.line(&format!("removed `{}`", places.short(&places.target)));
+        }
+        Ok(())
+    }
+}
