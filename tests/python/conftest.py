@@ -1,0 +1,61 @@
+"""What the suites of the Python clients share; `cargo devbox test` runs them in its own environment."""
+
+import os
+import shutil
+from pathlib import Path
+
+import nbformat
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+NOTEBOOKS = ROOT / "notebooks"
+KERNEL = "mlk8s-rust"
+KERNELSPEC = {"name": KERNEL, "display_name": "Rust (mlk8s)", "language": "rust"}
+SCREENS = Path(os.environ.get("MLK8S_STATE", ROOT / ".mlk8s")) / "screens"
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def private_state(tmp_path_factory):
+    """Kernels under test keep their graphs apart from those of the person."""
+    before = os.environ.get("MLK8S_STATE")
+    os.environ["MLK8S_STATE"] = str(tmp_path_factory.mktemp("state"))
+    yield
+    if before is None:
+        del os.environ["MLK8S_STATE"]
+    else:
+        os.environ["MLK8S_STATE"] = before
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    """The browser; without one, skips, but fails where nobody would notice a skip."""
+    named = os.environ.get("MLK8S_CHROMIUM")
+    found = named or next(filter(None, map(shutil.which, BROWSERS)), None)
+    if found and Path(found).is_file():
+        return found
+    message = "no Chromium: install it (Debian: apt-get install chromium) or name one in MLK8S_CHROMIUM"
+    if os.environ.get("CI", "false") != "false":
+        pytest.fail(message)
+    pytest.skip(message)
+
+
+@pytest.fixture
+def articles(tmp_path):
+    """A folder with two short articles that share an entity."""
+    folder = tmp_path / "articles"
+    folder.mkdir()
+    (folder / "a.md").write_text(
+        "# Marie Curie\n\nMarie Curie discovered polonium in Paris. Marie Curie won the Nobel Prize in 1903.\n"
+    )
+    (folder / "b.txt").write_text(
+        "Pierre Curie married Marie Curie. Pierre Curie taught physics at the Sorbonne. "
+        "Marie Curie founded the Radium Institute in Paris.\n"
+    )
+    return folder
+
+
+def notebook(*sources):
+    """A notebook with these code cells, for our kernel."""
+    cells = [nbformat.v4.new_code_cell(source) for source in sources]
+    return nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": KERNELSPEC})

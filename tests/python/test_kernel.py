@@ -1,0 +1,49 @@
+"""The Jupyter protocol, as `jupyter_kernel_test` and libzmq see it."""
+
+import jupyter_kernel_test as jkt
+from conftest import KERNEL
+
+
+class RustKernelTests(jkt.KernelTests):
+    """Every test of the suite has what it needs, so that none skips itself."""
+
+    kernel_name = KERNEL
+    language_name = "rust"
+    file_extension = ".rs"
+    code_hello_world = 'println!("hello, world");'
+    code_stderr = 'eprintln!("oh");'
+    completion_samples = [
+        {"text": "%lsm", "matches": {"%lsmagic"}},
+        {"text": "%kg expo", "matches": {"export"}},
+        {"text": "let numbers = vec![1]; numbers.is_em"},
+    ]
+    complete_code_samples = [
+        "1 + 1",
+        "let x = 41;",
+        "fn double(x: u64) -> u64 {\n    2 * x\n}",
+        "%lsmagic",
+        '"}"',
+    ]
+    incomplete_code_samples = ["fn double(x: u64) -> u64 {", "let x = (1 +", '"open']
+    invalid_code_samples = ["fn )", "let x = 1 }"]
+    code_page_something = "%help?"
+    code_generate_error = 'let x: u32 = "no number";'
+    code_execute_result = [
+        {"code": "1 + 2", "result": "3"},
+        {"code": '"a".repeat(3)', "result": '"aaa"'},
+        {"code": "1 + 2 + 3", "result": "6"},
+    ]
+    code_display_data = [
+        {"code": "%lsmagic\nlet after = 1;", "mime": "text/plain"},
+        {"code": "%help\n1 + 1", "mime": "text/plain"},
+    ]
+    supported_history_operations = ("tail", "range", "search")
+    code_history_pattern = "1?+?2"
+    code_inspect_sample = "%lsmagic"
+
+    @classmethod
+    def setUpClass(cls):
+        """The first cell waits for the warm-up, which has more than the suite's 15 seconds."""
+        super().setUpClass()
+        reply = cls.kc.execute_interactive("0", timeout=300, output_hook=lambda _: None)
+        assert reply["content"]["status"] == "ok"

@@ -1,0 +1,66 @@
+"""Notebooks executed through `jupyter nbconvert`, as people do it in scripts."""
+
+import os
+import subprocess
+import sys
+
+import nbformat
+import pytest
+from conftest import NOTEBOOKS, notebook
+
+OFFLINE = ["--HTMLExporter.mathjax_url=", "--HTMLExporter.require_js_url="]
+
+
+def nbconvert(*arguments, env=None):
+    """The finished process."""
+    return subprocess.run(
+        [sys.executable, "-m", "nbconvert", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=600,
+        env={**os.environ, **(env or {})},
+    )
+
+
+def write(tmp_path, *sources):
+    """The path of a new notebook with these cells."""
+    path = tmp_path / "n.ipynb"
+    nbformat.write(notebook(*sources), path)
+    return path
+
+
+def test_a_figure_reaches_the_report(tmp_path, articles):
+    path = write(
+        tmp_path,
+        f"%corpus {articles} --as docs",
+        "%kg build docs --as kg",
+        "%kg show kg",
+    )
+    done = nbconvert("--execute", "--to", "html", *OFFLINE, path)
+    assert done.returncode == 0, done.stderr
+    html = (tmp_path / "n.html").read_text()
+    assert "data:image/svg+xml;base64," in html
+    assert "Marie Curie" in html
+
+
+@pytest.mark.parametrize("cell", ["%kg show nothing", "let x: u32 = \"text\";", 'panic!("boom")'])
+def test_a_failing_cell_fails_the_program(tmp_path, cell):
+    done = nbconvert("--execute", "--to", "html", write(tmp_path, "1 + 1", cell))
+    assert done.returncode != 0
+    assert not (tmp_path / "n.html").exists()
+    assert "CellExecutionError" in done.stderr
+
+
+def test_the_first_notebook_runs_on_the_articles_of_a_person(tmp_path, articles):
+    done = nbconvert(
+        "--execute",
+        "--to",
+        "notebook",
+        "--output-dir",
+        tmp_path,
+        NOTEBOOKS / "01_make_sense_of_articles.ipynb",
+        env={"MLK8S_ARTICLES": str(articles), "MLK8S_STATE": str(tmp_path / "state")},
+    )
+    assert done.returncode == 0, done.stderr
+    executed = nbformat.read(tmp_path / "01_make_sense_of_articles.ipynb", as_version=4)
+    assert "Marie Curie" in str(executed.cells)
