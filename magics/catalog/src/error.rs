@@ -1,5 +1,9 @@
 //! What can go wrong in a magic, in words for people, and every conversion from the engines' errors.
 
+use mlk8s_corpus::CorpusError;
+use mlk8s_graph::GraphError;
+use mlk8s_values::ValueError;
+use polars::error::PolarsError;
 use thiserror::Error;
 
 /// A magic's failure: what failed and what to type next.
@@ -57,5 +61,42 @@ impl MagicError {
     pub fn with_hint(mut self, hint: impl Into<String>) -> MagicError {
         self.hint = hint.into();
         self
+    }
+}
+
+impl From<CorpusError> for MagicError {
+    fn from(error: CorpusError) -> MagicError {
+        let message = error.to_string();
+        match error {
+            CorpusError::NotFound { .. } => MagicError::new(ErrorKind::NotFound, message)
+                .with_hint("paths begin where the notebook is; `~/` is your home folder"),
+            CorpusError::Cancelled => MagicError::new(ErrorKind::Interrupted, message),
+            CorpusError::Folder { .. } | CorpusError::UnknownRule { .. } => MagicError::new(ErrorKind::Input, message),
+        }
+    }
+}
+
+impl From<GraphError> for MagicError {
+    fn from(error: GraphError) -> MagicError {
+        let kind = match &error {
+            GraphError::NotFound { .. } => ErrorKind::NotFound,
+            GraphError::Cancelled => ErrorKind::Interrupted,
+            _ => ErrorKind::Input,
+        };
+        let hint = error.hint();
+        MagicError::new(kind, error.to_string()).with_hint(hint)
+    }
+}
+
+impl From<ValueError> for MagicError {
+    fn from(error: ValueError) -> MagicError {
+        MagicError::new(ErrorKind::Internal, error.to_string())
+            .with_hint("is there room on the disk, and may this user write there?")
+    }
+}
+
+impl From<PolarsError> for MagicError {
+    fn from(error: PolarsError) -> MagicError {
+        MagicError::new(ErrorKind::Internal, error.to_string())
     }
 }

@@ -17,6 +17,8 @@ pub struct Session {
     work_dir: PathBuf,
     /// Where graphs are kept between sessions.
     state_dir: PathBuf,
+    /// Where `%corpus` looks when it is given no path.
+    default_articles: Option<PathBuf>,
     values: BTreeMap<String, Value>,
     imports: Vec<Import>,
 }
@@ -64,9 +66,21 @@ impl Session {
             runtime_dir,
             work_dir,
             state_dir,
+            default_articles: None,
             values: BTreeMap::new(),
             imports: Vec::new(),
         }
+    }
+
+    /// Makes `path` the place where `%corpus` looks when it is given none.
+    pub fn set_default_articles(&mut self, path: PathBuf) {
+        self.default_articles = Some(path);
+    }
+
+    /// Where `%corpus` looks when it is given no path: what was set, or the folder `articles`.
+    pub(crate) fn default_articles(&self) -> PathBuf {
+        let articles = self.default_articles.as_deref();
+        self.resolve(articles.unwrap_or_else(|| Path::new("articles")))
     }
 
     /// `path` as seen from where the notebook works; `~/` is the home directory.

@@ -1,0 +1,247 @@
+//! Rust cells: evcxr on a thread of its own, its child process, and the handle that the rest of the kernel uses.
+
+mod child;
+mod evaluator;
+mod failure;
+mod interrupt;
+mod prelude;
+mod stand_in;
+mod toolchain;
+
+use std::process::{Child, ExitCode};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
+use mlk8s_catalog::session::Import;
+use serde_json::{Map, Value};
+
+use child::Ending;
+use evaluator::{Asked, Evaluated, Request};
+pub(crate) use failure::Failure;
+pub(crate) use interrupt::Interrupted;
+
+/// How long the last words of a cell may take from its stderr to us once the cell itself is done.
+const LAST_WORDS: Duration = Duration::from_millis(500);
+
+/// Becomes one of the other programs that this binary also is; returns the exit code when it was one.
+pub(crate) fn hook() -> Option<ExitCode> {
+    let done = stand_in::hook();
+    if done.is_none() {
+        child::hook();
+    }
+    done
+}
+
+/// Starts this program again in the environment that evcxr needs; returns when it is there.
+pub(crate) fn enter() -> std::io::Result<()> {
+    toolchain::enter()
+}
+
+/// Where a cell's output goes while it runs, and where its questions are answered.
+pub(crate) trait Sink: Sync {
+    /// Text for standard output.
+    fn stdout(&self, text: &str);
+    /// Text for standard error.
+    fn stderr(&self, text: &str);
+    /// Asks the user; `None` when the frontend does not allow it.
+    fn input(&self, prompt: &str, password: bool) -> Option<String>;
+}
+
+/// What a cell yields.
+#[derive(Debug, Default)]
+pub(crate) struct Evaluation {
+    /// The value of its last expression by MIME type, if it has one that can be shown.
+    pub(crate) bundle: Option<Map<String, Value>>,
+}
+
+/// Completions for a stretch of the code.
+#[derive(Debug, Default)]
+pub(crate) struct Completions {
+    /// First byte of the stretch.
+    pub(crate) start: usize,
+    /// Byte after the stretch.
+    pub(crate) end: usize,
+    /// What could stand there, with its kind (`function`, `struct`, …).
+    pub(crate) matches: Vec<(String, String)>,
+}
+
+/// Documentation of a name.
+#[derive(Debug)]
+pub(crate) struct Documentation {
+    /// As plain text.
+    pub(crate) plain: String,
+    /// As HTML, made from rustdoc's Markdown.
+    pub(crate) html: String,
+}
+
+/// The handle to Rust cells; everything runs on one thread, in order.
+pub(crate) struct Language {
+    requests: Sender<Request>,
+    shared: Arc<Shared>,
+}
+
+/// What the handle and the thread both see.
+struct Shared {
+    /// Set once evcxr is ready, or could not be started.
+    ready: OnceLock<Result<Outputs, Failure>>,
+    /// The process that runs cells; evcxr puts a new one in after a crash.
+    process: Mutex<Option<Arc<Mutex<Child>>>>,
+    /// A cell is being compiled or run.
+    busy: AtomicBool,
+    /// The user wants the current cell to stop.
+    stopping: AtomicBool,
+}
+
+/// Lines that cells write.
+#[derive(Clone, Debug)]
+struct Outputs {
+    stdout: Receiver<String>,
+    stderr: Receiver<String>,
+}
+
+impl Language {
+    /// Starts evcxr and warms it up; returns at once, cells wait their turn.
+    pub(crate) fn start() -> Language {
+        let (requests, queue) = unbounded();
+        let shared = Arc::new(Shared {
+            ready: OnceLock::new(),
+            process: Mutex::new(None),
+            busy: AtomicBool::new(false),
+            stopping: AtomicBool::new(false),
+        });
+        let theirs = Arc::clone(&shared);
+        std::thread::spawn(move || evaluator::run(&queue, &theirs));
+        Language { requests, shared }
+    }
+
+    /// Runs `code` after giving it `imports`; blocks until it is done, its output goes to `sink` meanwhile.
+    pub(crate) fn evaluate(
+        &self,
+        code: &str,
+        imports: &[Import],
+        sink: &dyn Sink,
+    ) -> Result<Evaluation, Failure> {
+        let (reply, replies) = bounded(1);
+        let (question, questions) = bounded(0);
+        self.shared.stopping.store(false, Ordering::SeqCst);
+        self.send(Request::Evaluate {
+            code: code.to_owned(),
+            imports: imports.to_vec(),
+            question,
+            reply,
+        })?;
+        let outputs = self.shared.ready.wait().clone()?;
+        let mut ending = Ending::default();
+        let mut n_ended = 0;
+        let evaluated = loop {
+            crossbeam_channel::select! {
+                recv(outputs.stdout) -> line => sink.stdout(&with_newline(line)),
+                recv(outputs.stderr) -> line => hear(&with_newline(line), sink, &mut ending, &mut n_ended),
+                recv(questions) -> asked => answer(asked, sink),
+                recv(replies) -> done => break done.map_err(|_| Failure::gone())?,
+            }
+        };
+        while let Ok(line) = outputs.stdout.try_recv() {
+            sink.stdout(&format!("{line}\n"));
+        }
+        while n_ended < evaluated.n_runs {
+            let Ok(line) = outputs.stderr.recv_timeout(LAST_WORDS) else {
+                break;
+            };
+            hear(&format!("{line}\n"), sink, &mut ending, &mut n_ended);
+        }
+        while let Ok(line) = outputs.stderr.try_recv() {
+            hear(&format!("{line}\n"), sink, &mut ending, &mut n_ended);
+        }
+        self.conclude(evaluated, ending)
+    }
+
+    fn conclude(&self, evaluated: Evaluated, ending: Ending) -> Result<Evaluation, Failure> {
+        if self.shared.stopping.swap(false, Ordering::SeqCst) {
+            return Err(Failure::interrupted(evaluated.outcome.as_ref().err()));
+        }
+        let bundle = evaluated.outcome?;
+        if ending.panicked {
+            return Err(Failure::panicked());
+        }
+        if ending.left {
+            return Err(Failure::left());
+        }
+        Ok(Evaluation { bundle })
+    }
+
+    /// What could stand at byte `cursor` of `code`; nothing while a cell runs, so that nobody waits for it.
+    pub(crate) fn complete(&self, code: &str, cursor: usize) -> Completions {
+        let (reply, replies) = bounded(1);
+        let asked = Request::Complete {
+            code: code.to_owned(),
+            cursor,
+            reply,
+        };
+        if self.is_occupied() || self.send(asked).is_err() {
+            return Completions::default();
+        }
+        replies.recv().unwrap_or_default()
+    }
+
+    /// What is known about the name at byte `cursor` of `code`.
+    pub(crate) fn inspect(&self, code: &str, cursor: usize) -> Option<Documentation> {
+        let (reply, replies) = bounded(1);
+        let asked = Request::Inspect {
+            code: code.to_owned(),
+            cursor,
+            reply,
+        };
+        if self.is_occupied() || self.send(asked).is_err() {
+            return None;
+        }
+        replies.recv().ok().flatten()
+    }
+
+    /// Stops the cell that is being compiled or run; does nothing when none is.
+    pub(crate) fn interrupt(&self) -> Interrupted {
+        interrupt::interrupt(&self.shared)
+    }
+
+    /// Ends the child and removes what was compiled.
+    pub(crate) fn shutdown(&self) {
+        interrupt::end_child(&self.shared);
+        toolchain::leave();
+    }
+
+    fn is_occupied(&self) -> bool {
+        self.shared.busy.load(Ordering::SeqCst) || self.shared.ready.get().is_none()
+    }
+
+    fn send(&self, request: Request) -> Result<(), Failure> {
+        self.requests.send(request).map_err(|_| Failure::gone())
+    }
+}
+
+fn with_newline(line: Result<String, crossbeam_channel::RecvError>) -> String {
+    line.map(|line| format!("{line}\n")).unwrap_or_default()
+}
+
+/// Takes a line of stderr: a report of the relay, or text for the user.
+fn hear(line: &str, sink: &dyn Sink, ending: &mut Ending, n_ended: &mut usize) {
+    match Ending::read(line) {
+        Some(seen) => {
+            *n_ended += 1;
+            *ending = seen;
+        }
+        None if line.is_empty() => {}
+        None => sink.stderr(line),
+    }
+}
+
+fn answer(asked: Result<Asked, crossbeam_channel::RecvError>, sink: &dyn Sink) {
+    if let Ok(asked) = asked {
+        let text = sink
+            .input(&asked.prompt, asked.password)
+            .unwrap_or_default();
+        // The asker only goes away with the whole thread.
+        let _ = asked.answer.send(text);
+    }
+}

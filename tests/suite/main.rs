@@ -1,0 +1,8 @@
+//! The suite: what holds for the whole, seen from outside.
+
+mod catalogue;
+mod examples;
+mod layering;
+mod reference;
+mod tidy;
+mod workspace;
