@@ -5,7 +5,7 @@ use anyhow::{Context, Result};
 use crate::advice::Advice;
 use crate::places::Places;
 use crate::say::Say;
-use crate::{compile, doctor, process};
+use crate::{compile, doctor, process, python};
 
 /// Arguments of `bench`.
 #[derive(clap::Args)]
@@ -38,6 +38,10 @@ pub(crate) struct Clean {
 impl Clean {
     /// Removes the state directory and the environment.
     pub(crate) fn run(&self, places: &Places, say: &mut Say) -> Result<()> {
+        if places.venv.exists() {
+            python::remove(&places.venv)?;
+            say.line(&format!("removed `{}`", places.short(&places.venv)));
+        }
         if places.state.exists() {
             if !places.state_is_ours() {
                 return Err(Advice::error(
@@ -48,8 +52,6 @@ impl Clean {
             std::fs::remove_dir_all(&places.state)
                 .with_context(|| format!("removing `{}`", places.state.display()))?;
             say.line(&format!("removed `{}`", places.short(&places.state)));
-        } else {
-            say.line("nothing to remove");
         }
         if self.all {
             compile::run(places, &["clean"])?;

@@ -40,10 +40,10 @@ impl Lab {
         )?;
         say.line("");
         say.line("JupyterLab listens on this machine only. Its address, with the token, follows.");
-        say.line("Ctrl-C stops it.");
+        say.line("Ctrl-C, twice, stops it.");
         let mut command = places.python_command("jupyter");
         command
-            .args(["lab", "--ServerApp.ip=127.0.0.1"])
+            .args(["lab", "--log-level=WARN", "--ServerApp.ip=127.0.0.1"])
             .arg(format!("--ServerApp.port={}", self.port))
             .arg(format!("--ServerApp.root_dir={}", notebooks.display()))
             .arg("--LabApp.news_url=")

@@ -108,8 +108,8 @@ impl Progress {
             }
             Some("shows") => self.shows = text("text"),
             Some("error") => {
-                for line in traceback(&event).into_iter().take(TRACEBACK_LINES) {
-                    say.line(&line);
+                for line in traceback(&event).iter().take(TRACEBACK_LINES) {
+                    say.coloured(line);
                 }
                 self.failure = Some(format!(
                     "cell {} failed, `{}`: {}: {}",

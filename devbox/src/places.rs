@@ -91,7 +91,12 @@ impl Places {
     pub(crate) fn python_command(&self, program: &str) -> Command {
         let mut command = process::clean_command(self.in_venv(program));
         for (name, value) in settings::library_paths() {
-            command.env(name, without_cargo(&value, &self.target));
+            let kept = without_cargo(&value, &self.target);
+            if kept.is_empty() {
+                command.env_remove(name);
+            } else {
+                command.env(name, kept);
+            }
         }
         let path = env::join_paths(
             std::iter::once(self.venv.join("bin"))

@@ -167,7 +167,9 @@ pub(crate) fn prepare(
 /// Whether the environment is there and was made with `python`.
 fn is_sound(places: &Places, python: &Python) -> bool {
     let inside = Python::ask(&places.in_venv("python").into());
-    inside.is_some_and(|inside| inside.version == python.version)
+    // An environment that uv made has no pip.
+    let can_install = uv().is_some() || places.in_venv("pip").exists();
+    can_install && inside.is_some_and(|inside| inside.version == python.version)
 }
 
 /// Whether the environment holds packages of another state of a lock: then it is made anew, so that
@@ -200,15 +202,14 @@ fn wanted_stamp(places: &Places, python: &Python, lock: &Lock) -> Result<String>
 
 fn make(places: &Places, python: &Python) -> Result<()> {
     remove(&places.venv)?;
-    let mut command = if python.can_make_venv {
-        let mut command = process::clean_command(&python.program);
-        command.args(["-m", "venv"]);
+    let mut command = if uv().is_some() {
+        let mut command = process::clean_command("uv");
+        command.args(["venv", "--quiet", "--no-project", "--python"]);
+        command.arg(&python.program);
         command
     } else {
-        let mut command = process::clean_command("uv");
-        command
-            .args(["venv", "--quiet", "--no-project", "--python"])
-            .arg(&python.program);
+        let mut command = process::clean_command(&python.program);
+        command.args(["-m", "venv"]);
         command
     };
     process::output(command.arg(&places.venv)).map_err(|error| {
@@ -221,7 +222,7 @@ fn make(places: &Places, python: &Python) -> Result<()> {
 }
 
 /// Removes the environment, but only if it looks like one.
-fn remove(venv: &Path) -> Result<()> {
+pub(crate) fn remove(venv: &Path) -> Result<()> {
     if !venv.exists() {
         return Ok(());
     }

@@ -42,6 +42,15 @@ impl Say {
         self.write(&format!("{clear}{text}\n"));
     }
 
+    /// Prints a line of another program that may have colours.
+    pub(crate) fn coloured(&mut self, text: &str) {
+        if self.colour {
+            self.line(text);
+        } else {
+            self.line(&without_colours(text));
+        }
+    }
+
     /// Prints what comes now.
     pub(crate) fn heading(&mut self, text: &str) {
         let text = self.painted("1", text);
@@ -142,6 +151,18 @@ pub(crate) fn duration(took: Duration) -> String {
     }
 }
 
+/// `text` without its ANSI escape sequences.
+fn without_colours(text: &str) -> String {
+    let mut plain = String::new();
+    let mut rest = text.split("\x1b[");
+    plain.extend(rest.next());
+    for part in rest {
+        let end = part.find(|c: char| c.is_ascii_alphabetic());
+        plain.extend(end.map(|end| &part[end + 1..]));
+    }
+    plain
+}
+
 fn shortened(text: &str) -> String {
     let text: String = text
         .chars()
@@ -165,6 +186,12 @@ mod tests {
             said,
             ["0.0 s", "10.0 s", "59 s", "1 min 01 s", "1 h 02 min"]
         );
+    }
+
+    #[test]
+    fn colours_are_taken_out() {
+        assert_eq!(without_colours("\x1b[0;31merror\x1b[0m: no"), "error: no");
+        assert_eq!(without_colours("plain [1]"), "plain [1]");
     }
 
     #[test]
