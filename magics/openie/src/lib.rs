@@ -3,11 +3,16 @@
 //! Everything here is a pure function of one sentence: no files, no clock, no randomness.
 
 mod analyse;
+mod features;
+mod model;
+mod range_coder;
 mod tag;
 mod tagger;
 mod tokenize;
+pub mod training;
 
 pub use analyse::{Analysis, Clause, Mention, Triple, analyse, analyse_tokens};
+pub use model::ModelError;
 pub use tag::Tag;
 pub use tagger::Tagger;
 pub use tokenize::tokenize;

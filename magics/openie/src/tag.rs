@@ -78,3 +78,51 @@ impl Tag {
         Self::ALL.into_iter().find(|tag| tag.name() == name)
     }
 }
+
+/// What the tagger tells apart: the universal tags, with verbs by form.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// Not a full verb
+    None,
+    /// Present or past tense
+    Finite,
+    /// Infinitive or imperative
+    Base,
+    /// Past participle
+    Participle,
+    /// Form in -ing
+    Gerund,
+}
+
+/// Number of classes: a tag each, then the forms of verbs that are not finite.
+pub(crate) const N_CLASSES: usize = 20;
+
+/// A universal tag together with the form of a verb, as a number below [`N_CLASSES`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Class(pub(crate) u8);
+
+impl Class {
+    /// The class of a word that a treebank gives these universal and Penn tags.
+    pub(crate) fn of(tag: Tag, penn: &str) -> Self {
+        Self(match (tag, penn) {
+            (Tag::Verb, "VB") => 17,
+            (Tag::Verb, "VBN") => 18,
+            (Tag::Verb, "VBG") => 19,
+            _ => tag as u8,
+        })
+    }
+
+    pub(crate) fn tag(self) -> Tag {
+        Tag::ALL.get(usize::from(self.0)).copied().unwrap_or(Tag::Verb)
+    }
+
+    pub(crate) fn form(self) -> Form {
+        match self.0 {
+            15 => Form::Finite,
+            17 => Form::Base,
+            18 => Form::Participle,
+            19 => Form::Gerund,
+            _ => Form::None,
+        }
+    }
+}

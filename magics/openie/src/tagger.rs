@@ -1,90 +1,82 @@
-//! Word classes for the words of a sentence.
+//! Word classes by averaged perceptron, from left to right.
+//!
+//! M. Collins, "Discriminative training methods for hidden Markov models", EMNLP 2002, decoded greedily; cost is
+//! linear in the number of words.
 
-use crate::tag::Tag;
+use std::sync::LazyLock;
+
+use crate::features::{Look, N_FEATURES, N_STATIC, static_keys, tag_keys};
+use crate::model::{Model, ModelError, Weights};
+use crate::tag::{Class, N_CLASSES, Tag};
+
+/// Stands for the tag before the first word.
+pub(crate) const NO_TAG: u32 = 31;
 
 /// Gives each word of a sentence its class.
 #[derive(Debug, Clone)]
 pub struct Tagger {
-    _private: (),
+    model: Model,
 }
 
 impl Tagger {
-    /// The tagger that comes with the crate.
+    /// The tagger that comes with the crate, trained on the English Web Treebank.
     pub fn embedded() -> &'static Self {
-        static EMBEDDED: Tagger = Tagger { _private: () };
+        static EMBEDDED: LazyLock<Tagger> = LazyLock::new(|| {
+            Tagger::from_bytes(include_bytes!("../model/tagger.bin")).unwrap_or(Tagger { model: Model::new(&Weights::default()) })
+        });
         &EMBEDDED
+    }
+
+    /// A tagger from the bytes of a model file.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, ModelError> {
+        Ok(Self { model: Model::new(&Weights::from_bytes(bytes)?) })
     }
 
     /// One tag for each word.
     pub fn tag(&self, words: &[&str]) -> Vec<Tag> {
-        words
-            .iter()
-            .enumerate()
-            .map(|(i, word)| guess(word, i == 0))
-            .collect()
+        self.classes(words).into_iter().map(Class::tag).collect()
+    }
+
+    /// One class for each word: its tag and, for a verb, its form.
+    pub(crate) fn classes(&self, words: &[&str]) -> Vec<Class> {
+        let looks = self.looks(words);
+        let mut classes: Vec<Class> = Vec::with_capacity(words.len());
+        let mut keys = [0; N_FEATURES];
+        let (mut before, mut before2) = (NO_TAG, NO_TAG);
+        for i in 0..words.len() {
+            static_keys(&looks, i, &mut keys);
+            tag_keys(&looks, i, before, before2, &mut keys);
+            let mut scores = [0; N_CLASSES];
+            for &key in &keys {
+                self.model.add(key, &mut scores);
+            }
+            let best = best(&scores);
+            classes.push(Class(best));
+            (before2, before) = (before, u32::from(best));
+        }
+        classes
+    }
+
+    fn looks(&self, words: &[&str]) -> Vec<Look> {
+        let mut room = Vec::with_capacity(16);
+        let look = |word: &&str| {
+            let mut look = Look::of(word, &mut room);
+            look.known = self.model.lexicon(look.key());
+            look
+        };
+        words.iter().map(look).collect()
     }
 }
 
-/// Closed classes by list, open classes by ending and capital.
-fn guess(word: &str, first: bool) -> Tag {
-    const CLOSED: [(Tag, &str); 9] = [
-        (
-            Tag::Aux,
-            " is are was were be been being am has have had do does did will would can could may might shall should must 's 're 've 'll 'd 'm ",
-        ),
-        (
-            Tag::Det,
-            " the a an this these those each every some any no all both either ",
-        ),
-        (
-            Tag::Adp,
-            " of in on at by for with from into onto over under between through during about against among within without toward towards via per ",
-        ),
-        (
-            Tag::Pron,
-            " he she it they we i you who which whom whose his her its their our my your him them us what itself themselves that ",
-        ),
-        (Tag::Cconj, " and or but nor "),
-        (
-            Tag::Sconj,
-            " if because although while whereas since unless whether as than ",
-        ),
-        (Tag::Part, " to not n't "),
-        (
-            Tag::Adv,
-            " also very more most often then there here now still only just even ",
-        ),
-        (
-            Tag::Verb,
-            " use uses used show shows make makes made give gives gave take takes took find finds found need needs become becomes became run runs ",
-        ),
-    ];
-    let lower = word.to_lowercase();
-    let padded = format!(" {lower} ");
-    if let Some((tag, _)) = CLOSED.iter().find(|(_, list)| list.contains(&padded)) {
-        return *tag;
-    }
-    let Some(c) = word.chars().next() else {
-        return Tag::X;
-    };
-    if word.chars().all(|c| !c.is_alphanumeric()) {
-        return if "$%+=<>".contains(c) {
-            Tag::Sym
-        } else {
-            Tag::Punct
-        };
-    }
-    match () {
-        () if c.is_numeric() => Tag::Num,
-        () if c.is_uppercase() && !first => Tag::Propn,
-        () if lower.ends_with("ly") => Tag::Adv,
-        () if lower.ends_with("ed") || lower.ends_with("ing") => Tag::Verb,
-        () if ["ous", "ive", "able", "ible", "ical", "ful", "al"]
-            .iter()
-            .any(|end| lower.ends_with(end)) =>
-        {
-            Tag::Adj
+/// The class with the highest score; the first of equals.
+fn best(scores: &[i32; N_CLASSES]) -> u8 {
+    let mut best = 0;
+    for (class, &score) in scores.iter().enumerate() {
+        if score > scores[best] {
+            best = class;
         }
-        () => Tag::Noun,
     }
+    best as u8
 }
+
+const _: () = assert!(N_STATIC < N_FEATURES);
