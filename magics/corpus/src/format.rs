@@ -1,6 +1,8 @@
 //! The formats: which one a file has, and one reader for each.
 
 mod json;
+mod markdown;
+mod pdf;
 mod text;
 
 use std::ops::Range;
@@ -44,11 +46,13 @@ impl Extracted {
 pub(crate) fn extract(
     path: &Path,
     bytes: &[u8],
-    _options: &ReadOptions,
-    _watch: &dyn Watch,
+    options: &ReadOptions,
+    watch: &dyn Watch,
 ) -> Result<Vec<Extracted>, Reason> {
     match kind(path, bytes) {
-        Some(Kind::Text | Kind::Markdown) => text::read(bytes).map(|record| vec![record]),
+        Some(Kind::Pdf) => pdf::read(bytes, options, watch).map(|record| vec![record]),
+        Some(Kind::Markdown) => markdown::read(bytes).map(|record| vec![record]),
+        Some(Kind::Text) => text::read(bytes).map(|record| vec![record]),
         Some(Kind::Json) => json::read(bytes),
         _ => Err(Reason::Unsupported),
     }

@@ -1,0 +1,408 @@
+//! Where the glyphs of a page stand: runs the text operators of its content (PDF 32000, chapter 9).
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use hayro_font::hayro_cmap::BfString;
+use hayro_font::kurbo::{Affine, Point, Vec2};
+use hayro_font::{CMapResolverFn, Font, FontCache, FontGlyph, FontQuery, FontResolverFn};
+use hayro_syntax::content::TypedIter;
+use hayro_syntax::content::ops::TypedInstruction;
+use hayro_syntax::object::{Array, Dict, Name, Number, Object, Stream};
+use hayro_syntax::page::{Page, Resources};
+
+use super::guard::Budget;
+
+/// Deepest nesting of forms in forms.
+const MAX_DEPTH: u32 = 12;
+/// What stands for a glyph without a known meaning.
+pub(super) const UNKNOWN: char = '\u{fffd}';
+
+/// One character on a page, in points from the top left corner, as the page is looked at.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Glyph {
+    pub(super) c: char,
+    /// Left end.
+    pub(super) x0: f32,
+    /// Right end.
+    pub(super) x1: f32,
+    /// The baseline, downwards.
+    pub(super) y: f32,
+    /// Font size.
+    pub(super) size: f32,
+    pub(super) style: Style,
+    /// True when the line runs left to right.
+    pub(super) upright: bool,
+}
+
+/// What the name of a font gives away.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Style {
+    pub(super) bold: bool,
+    pub(super) italic: bool,
+    /// Symbols or letters of formulas.
+    pub(super) math: bool,
+}
+
+/// The fonts of a file and what they were found under.
+pub(super) struct Fonts<'a> {
+    cache: FontCache<'a>,
+    /// By the place of their dictionary in the file.
+    loaded: RefCell<HashMap<*const u8, Option<Rc<(Font<'a>, Style)>>>>,
+    programs: FontResolverFn,
+    cmaps: CMapResolverFn,
+}
+
+impl Fonts<'_> {
+    pub(super) fn new() -> Self {
+        let programs: FontResolverFn = Arc::new(|query| match query {
+            FontQuery::Standard(font) => Some(font.get_font_data()),
+            FontQuery::Fallback(query) => Some(query.pick_standard_font().get_font_data()),
+        });
+        Self {
+            cache: FontCache::new(),
+            loaded: RefCell::default(),
+            programs,
+            cmaps: Arc::new(|_| None),
+        }
+    }
+}
+
+/// The glyphs of a page in the order in which they are drawn.
+pub(super) fn glyphs<'a>(page: &Page<'a>, fonts: &Fonts<'a>, budget: &Budget) -> Vec<Glyph> {
+    let contents = page.raw();
+    let admitted = match contents.get::<Stream<'_>>("Contents") {
+        Some(stream) => budget.admit(&stream),
+        None => contents.get::<Array<'_>>("Contents").is_none_or(|array| {
+            array
+                .iter::<Stream<'_>>()
+                .all(|stream| budget.admit(&stream))
+        }),
+    };
+    if !admitted {
+        return Vec::new();
+    }
+    let initial = Affine::new(page.initial_transform(true).as_coeffs());
+    let mut painter = Painter {
+        fonts,
+        budget,
+        glyphs: Vec::new(),
+    };
+    if let Some(content) = page.page_stream() {
+        painter.run(content, page.resources(), &State::new(initial), 0);
+    }
+    painter.glyphs
+}
+
+/// The part of the graphics state that text depends on.
+#[derive(Clone)]
+struct State<'a> {
+    ctm: Affine,
+    font: Option<Rc<(Font<'a>, Style)>>,
+    size: f64,
+    char_space: f64,
+    word_space: f64,
+    scale: f64,
+    leading: f64,
+    rise: f64,
+    matrix: Affine,
+    line: Affine,
+}
+
+impl State<'_> {
+    fn new(ctm: Affine) -> Self {
+        Self {
+            ctm,
+            font: None,
+            size: 1.0,
+            char_space: 0.0,
+            word_space: 0.0,
+            scale: 1.0,
+            leading: 0.0,
+            rise: 0.0,
+            matrix: Affine::IDENTITY,
+            line: Affine::IDENTITY,
+        }
+    }
+
+    fn next_line(&mut self, x: f64, y: f64) {
+        self.line *= Affine::translate((x, y));
+        self.matrix = self.line;
+    }
+}
+
+struct Painter<'p, 'a> {
+    fonts: &'p Fonts<'a>,
+    budget: &'p Budget,
+    glyphs: Vec<Glyph>,
+}
+
+impl<'a> Painter<'_, 'a> {
+    fn run(&mut self, content: &[u8], resources: &Resources<'a>, initial: &State<'a>, depth: u32) {
+        let mut state = initial.clone();
+        let mut stack: Vec<State<'a>> = Vec::new();
+        let mut operations = TypedIter::new(content);
+        while let Some(operation) = operations.next() {
+            if !self.budget.step(1) {
+                return;
+            }
+            match operation {
+                TypedInstruction::SaveState(_) if stack.len() < 256 => stack.push(state.clone()),
+                TypedInstruction::RestoreState(_) => state = stack.pop().unwrap_or(state),
+                TypedInstruction::Transform(op) => {
+                    state.ctm *= affine([op.0, op.1, op.2, op.3, op.4, op.5])
+                }
+                TypedInstruction::XObject(op) => {
+                    if let Some(form) = resources.get_x_object(op.0) {
+                        self.form(&form, resources, &state, depth + 1);
+                    }
+                }
+                TypedInstruction::TextFont(op) => {
+                    state.font = resources.get_font(op.0).and_then(|dict| self.font(&dict));
+                    state.size = op.1.as_f64();
+                }
+                other => self.text(other, &mut state),
+            }
+        }
+    }
+
+    /// The operators that set text parameters, move and show.
+    fn text(&mut self, operation: TypedInstruction<'_, '_>, state: &mut State<'a>) {
+        match operation {
+            TypedInstruction::BeginText(_) => {
+                (state.matrix, state.line) = (Affine::IDENTITY, Affine::IDENTITY)
+            }
+            TypedInstruction::CharacterSpacing(op) => state.char_space = op.0.as_f64(),
+            TypedInstruction::WordSpacing(op) => state.word_space = op.0.as_f64(),
+            TypedInstruction::HorizontalScaling(op) => state.scale = op.0.as_f64() / 100.0,
+            TypedInstruction::TextLeading(op) => state.leading = op.0.as_f64(),
+            TypedInstruction::TextRise(op) => state.rise = op.0.as_f64(),
+            TypedInstruction::NextLine(op) => state.next_line(op.0.as_f64(), op.1.as_f64()),
+            TypedInstruction::NextLineAndSetLeading(op) => {
+                state.leading = -op.1.as_f64();
+                state.next_line(op.0.as_f64(), op.1.as_f64());
+            }
+            TypedInstruction::NextLineUsingLeading(_) => state.next_line(0.0, -state.leading),
+            TypedInstruction::SetTextMatrix(op) => {
+                state.line = affine([op.0, op.1, op.2, op.3, op.4, op.5]);
+                state.matrix = state.line;
+            }
+            TypedInstruction::ShowText(op) => self.show(op.0.as_bytes(), state),
+            TypedInstruction::NextLineAndShowText(op) => {
+                state.next_line(0.0, -state.leading);
+                self.show(op.0.as_bytes(), state);
+            }
+            TypedInstruction::ShowTextWithParameters(op) => {
+                state.word_space = op.0.as_f64();
+                state.char_space = op.1.as_f64();
+                state.next_line(0.0, -state.leading);
+                self.show(op.2.as_bytes(), state);
+            }
+            TypedInstruction::ShowTexts(op) => {
+                for part in op.0.iter::<Object<'_>>() {
+                    match part {
+                        Object::String(text) => self.show(text.as_bytes(), state),
+                        Object::Number(back) => {
+                            let by = -back.as_f64() / 1000.0 * state.size * state.scale;
+                            state.matrix *= Affine::translate((by, 0.0));
+                        }
+                        _ => {}
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn form(&mut self, form: &Stream<'a>, around: &Resources<'a>, state: &State<'a>, depth: u32) {
+        let dict = form.dict();
+        let is_form = dict
+            .get::<Name<'_>>("Subtype")
+            .is_some_and(|name| name.as_str() == "Form");
+        if !is_form || depth > MAX_DEPTH || !self.budget.admit(form) {
+            return;
+        }
+        let Ok(content) = form.decoded_data() else {
+            return;
+        };
+        let mut inside = state.clone();
+        if let Some(matrix) = dict.get::<Array<'_>>("Matrix") {
+            let numbers: Vec<f64> = matrix.iter::<f64>().collect();
+            if let Ok(coefficients) = <[f64; 6]>::try_from(numbers) {
+                inside.ctm *= Affine::new(coefficients);
+            }
+        }
+        match dict.get::<Dict<'_>>("Resources") {
+            Some(resources) => self.run(&content, &Resources::new(resources), &inside, depth),
+            None => self.run(&content, around, &inside, depth),
+        }
+    }
+
+    fn font(&self, dict: &Dict<'a>) -> Option<Rc<(Font<'a>, Style)>> {
+        let key = dict.data().as_ptr();
+        if let Some(font) = self.fonts.loaded.borrow().get(&key) {
+            return font.clone();
+        }
+        let font = self.load(dict);
+        self.fonts.loaded.borrow_mut().insert(key, font.clone());
+        font
+    }
+
+    /// Loads a font, unless one of its streams is a bomb.
+    fn load(&self, dict: &Dict<'a>) -> Option<Rc<(Font<'a>, Style)>> {
+        let descendant = dict
+            .get::<Array<'_>>("DescendantFonts")
+            .and_then(|fonts| fonts.iter::<Dict<'_>>().next());
+        let descriptor = |dict: &Dict<'a>| dict.get::<Dict<'_>>("FontDescriptor");
+        let descriptor = descriptor(dict)
+            .or_else(|| descendant.as_ref().and_then(descriptor))
+            .unwrap_or_default();
+        let streams = [
+            dict.get::<Stream<'_>>("ToUnicode"),
+            dict.get::<Stream<'_>>("Encoding"),
+            descendant
+                .as_ref()
+                .and_then(|font| font.get::<Stream<'_>>("CIDToGIDMap")),
+            descriptor.get::<Stream<'_>>("FontFile"),
+            descriptor.get::<Stream<'_>>("FontFile2"),
+            descriptor.get::<Stream<'_>>("FontFile3"),
+        ];
+        if !streams
+            .iter()
+            .flatten()
+            .all(|stream| self.budget.admit(stream))
+        {
+            return None;
+        }
+        let font = self
+            .fonts
+            .cache
+            .font(dict, &self.fonts.programs, &self.fonts.cmaps)?;
+        let name = dict
+            .get::<Name<'_>>("BaseFont")
+            .map(|name| name.as_str().to_owned())
+            .unwrap_or_default();
+        Some(Rc::new((font, style(&name))))
+    }
+
+    fn show(&mut self, bytes: &[u8], state: &mut State<'a>) {
+        let Some(font) = state.font.clone() else {
+            return;
+        };
+        let mut at = 0;
+        while at < bytes.len() && self.budget.step(1) {
+            let (code, len) = font.0.read_code(bytes, at);
+            at += len.max(1);
+            let advance = font.0.code_advance(code) / 1000.0;
+            self.glyph(&font.0, code, advance, font.1, state);
+            let space = state.char_space
+                + if code == 32 && len == 1 {
+                    state.word_space
+                } else {
+                    0.0
+                };
+            let by = if font.0.is_horizontal() {
+                Vec2::new((advance.x * state.size + space) * state.scale, 0.0)
+            } else {
+                Vec2::new(0.0, advance.y * state.size + space)
+            };
+            state.matrix *= Affine::translate(by);
+        }
+    }
+
+    fn glyph(
+        &mut self,
+        font: &Font<'a>,
+        code: u32,
+        advance: Vec2,
+        style: Style,
+        state: &State<'a>,
+    ) {
+        let text = match font.glyph(font.map_code(code), code) {
+            FontGlyph::Outline(glyph) => glyph.as_unicode(),
+            FontGlyph::Type3(glyph) => glyph.as_unicode(),
+        };
+        let place = state.ctm
+            * state.matrix
+            * Affine::new([
+                state.size * state.scale,
+                0.0,
+                0.0,
+                state.size,
+                0.0,
+                state.rise,
+            ]);
+        let (start, end) = (place * Point::ZERO, place * Point::new(advance.x, 0.0));
+        let up = place * Point::new(0.0, 1.0) - start;
+        let along = place * Point::new(1.0, 0.0) - start;
+        if !(start.x.is_finite() && start.y.is_finite() && end.x.is_finite()) {
+            return;
+        }
+        let upright = along.x > 0.0 && along.y.abs() < 0.1 * along.x && up.y < 0.0;
+        let mut glyph = Glyph {
+            c: UNKNOWN,
+            x0: start.x as f32,
+            x1: end.x as f32,
+            y: start.y as f32,
+            size: up.hypot() as f32,
+            style,
+            upright,
+        };
+        match text {
+            Some(BfString::Char(c)) => self.glyphs.push(Glyph { c, ..glyph }),
+            Some(BfString::String(text)) => {
+                let n_chars = text.chars().count().max(1) as f32;
+                let width = (glyph.x1 - glyph.x0) / n_chars;
+                for c in text.chars() {
+                    glyph.x1 = glyph.x0 + width;
+                    self.glyphs.push(Glyph { c, ..glyph });
+                    glyph.x0 = glyph.x1;
+                }
+            }
+            None => self.glyphs.push(glyph),
+        }
+    }
+}
+
+fn affine(numbers: [Number; 6]) -> Affine {
+    Affine::new(numbers.map(|number| number.as_f64()))
+}
+
+/// Bold, italic or mathematical, by the names that type foundries and TeX give their fonts.
+fn style(name: &str) -> Style {
+    let name = name.split_once('+').map_or(name, |(_, name)| name);
+    let lower = name.to_ascii_lowercase();
+    let has = |parts: &[&str]| parts.iter().any(|part| lower.contains(part));
+    let starts = |parts: &[&str]| parts.iter().any(|part| lower.starts_with(part));
+    Style {
+        bold: has(&[
+            "bold", "cmbx", "lmbx", "medi", "black", "heavy", "sfbx", "cmcsc",
+        ]),
+        italic: has(&["ital", "obli", "cmti", "lmri", "slant", "cmsl"]),
+        math: starts(&[
+            "cmmi",
+            "cmsy",
+            "cmex",
+            "lmmi",
+            "lmsy",
+            "lmmathit",
+            "lmmathsy",
+            "lmex",
+            "msam",
+            "msbm",
+            "mtmi",
+            "mtsy",
+            "rtxmi",
+            "rtxsy",
+            "symbol",
+            "txsy",
+            "txmi",
+            "txex",
+            "stix2math",
+            "eufm",
+            "rsfs",
+        ]) || has(&["math"]),
+    }
+}
