@@ -142,7 +142,7 @@ impl Trainer {
                 (before2, before) = (before, u32::from(lesson.classes[i].0));
             }
         }
-        let keys: Vec<u32> = (0..1 << KEY_BITS).filter(|&key: &u32| counts[key as usize] xx();
+        let keys: Vec<u32> = (0..1 << KEY_BITS).filter(|&key: &u32| counts[key as usize] >= recipe.min_count).collect();
         let allowed = vec![u32::MAX; keys.len()];
         Self::with(lessons, keys, allowed, recipe.margin)
     }
