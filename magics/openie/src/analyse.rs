@@ -4,8 +4,9 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
-use crate::tag::Tag;
-use crate::tagger::Tagger;
+use crate::chunk::Phrases;
+use crate::clause::clauses;
+use crate::sentence::{Pos, words};
 use crate::tokenize::tokenize;
 
 /// A noun phrase that can become a node of a graph.
@@ -69,23 +70,27 @@ pub struct Clause {
 /// Mentions and triples of a sentence; ranges are bytes of `sentence`.
 pub fn analyse(sentence: &str) -> Analysis {
     let spans = tokenize(sentence);
-    let words: Vec<&str> = spans.iter().map(|span| &sentence[span.clone()]).collect();
-    let tags = Tagger::embedded().tag(&words);
-    let phrases = phrases(&tags);
-    let bytes = |range: &Range<usize>| spans[range.start].start..spans[range.end - 1].end;
+    let texts: Vec<&str> = spans.iter().map(|span| &sentence[span.clone()]).collect();
+    let words = words(&texts);
+    let phrases = Phrases::of(&words);
+    let bytes = |range: &Range<usize>| match range.is_empty() {
+        true => spans[range.start].start..spans[range.start].start,
+        false => spans[range.start].start..spans[range.end - 1].end,
+    };
     let mentions: Vec<Mention> = phrases
+        .all
         .iter()
         .filter_map(|phrase| {
-            let start = phrase.clone().find(|&i| tags[i] != Tag::Det)?;
-            let head = tags[phrase.end - 1];
-            (head != Tag::Pron && head != Tag::Num).then(|| Mention {
+            let start = phrase.clone().find(|&i| words[i].pos != Pos::Determiner)?;
+            let head = words[phrase.end - 1].pos;
+            (!matches!(head, Pos::Pronoun | Pos::Number)).then(|| Mention {
                 range: bytes(&(start..phrase.end)),
-                name: words[start..phrase.end].join(" "),
-                proper: head == Tag::Propn,
+                name: texts[start..phrase.end].join(" "),
+                proper: head == Pos::Name,
             })
         })
         .collect();
-    let triples = clauses(&words, &tags, &phrases)
+    let triples = clauses(&words, &phrases)
         .into_iter()
         .map(|clause| {
             let (subject, object) = (bytes(&clause.subject), bytes(&clause.object));
@@ -110,58 +115,7 @@ pub fn analyse(sentence: &str) -> Analysis {
 }
 
 /// Statements of a sentence whose words are already cut, as in treebanks; ranges count words.
-pub fn analyse_tokens(words: &[&str]) -> Vec<Clause> {
-    let tags = Tagger::embedded().tag(words);
-    let phrases = phrases(&tags);
-    clauses(words, &tags, &phrases)
-}
-
-fn phrases(tags: &[Tag]) -> Vec<Range<usize>> {
-    let inside = |tag: Tag| {
-        matches!(
-            tag,
-            Tag::Det | Tag::Adj | Tag::Num | Tag::Noun | Tag::Propn | Tag::Pron
-        )
-    };
-    let mut phrases = Vec::new();
-    let mut start = None;
-    for (i, &tag) in tags.iter().chain([&Tag::Punct]).enumerate() {
-        match start {
-            None if inside(tag) => start = Some(i),
-            Some(from) if !inside(tag) || tag == Tag::Det => {
-                if tags[from..i]
-                    .iter()
-                    .any(|t| matches!(t, Tag::Noun | Tag::Propn | Tag::Pron))
-                {
-                    phrases.push(from..i);
-                }
-                start = inside(tag).then_some(i);
-            }
-            _ => {}
-        }
-    }
-    phrases
-}
-
-fn clauses(words: &[&str], tags: &[Tag], phrases: &[Range<usize>]) -> Vec<Clause> {
-    let mut clauses = Vec::new();
-    for pair in phrases.windows(2) {
-        let relation = pair[0].end..pair[1].start;
-        let verbal = |i: usize| matches!(tags[i], Tag::Verb | Tag::Aux);
-        if relation.clone().any(verbal)
-            && relation
-                .clone()
-                .all(|i| !matches!(tags[i], Tag::Punct | Tag::Cconj | Tag::Sconj))
-        {
-            clauses.push(Clause {
-                subject: pair[0].clone(),
-                relation: words[relation.clone()].join(" "),
-                relation_span: relation,
-                object: pair[1].clone(),
-                adverbial: None,
-                confidence: 0.5,
-            });
-        }
-    }
-    clauses
+pub fn analyse_tokens(texts: &[&str]) -> Vec<Clause> {
+    let words = words(texts);
+    clauses(&words, &Phrases::of(&words))
 }

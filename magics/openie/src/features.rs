@@ -21,13 +21,22 @@ pub(crate) struct Look {
 }
 
 /// Stands before and after the sentence.
-const EDGE: Look = Look { word: 1, suffix: [1; 5], prefix: [1; 3], shape: 1, known: 1 << 31 };
+const EDGE: Look = Look {
+    word: 1,
+    suffix: [1; 5],
+    prefix: [1; 3],
+    shape: 1,
+    known: 1 << 31,
+};
 
 impl Look {
     /// Looks at a word; `folded` is room to work in.
     pub(crate) fn of(word: &str, folded: &mut Vec<char>) -> Self {
         fold(word, folded);
-        let mut look = Self { shape: shape(word), ..Self::default() };
+        let mut look = Self {
+            shape: shape(word),
+            ..Self::default()
+        };
         let mut hash = 0x9e37_79b9;
         for (i, &c) in folded.iter().enumerate() {
             hash = mix(hash, c as u32);
@@ -74,7 +83,12 @@ fn fold(word: &str, folded: &mut Vec<char>) {
 fn shape(word: &str) -> u32 {
     let mut chars = word.chars();
     let first = chars.next().unwrap_or(' ');
-    let (mut upper, mut lower, mut digit, mut mark) = (first.is_uppercase(), first.is_lowercase(), first.is_numeric(), !first.is_alphanumeric());
+    let (mut upper, mut lower, mut digit, mut mark) = (
+        first.is_uppercase(),
+        first.is_lowercase(),
+        first.is_numeric(),
+        !first.is_alphanumeric(),
+    );
     let capital = upper;
     let (mut long, mut inner) = (false, false);
     for c in chars {
@@ -85,12 +99,18 @@ fn shape(word: &str) -> u32 {
         digit |= c.is_numeric();
         mark |= !c.is_alphanumeric();
     }
-    [capital, upper, lower, digit, mark, long, inner].iter().fold(2, |bits, &bit| bits << 1 | u32::from(bit))
+    [capital, upper, lower, digit, mark, long, inner]
+        .iter()
+        .fold(2, |bits, &bit| bits << 1 | u32::from(bit))
 }
 
 /// Fills the first [`N_STATIC`] keys: what does not depend on tags.
 pub(crate) fn static_keys(looks: &[Look], i: usize, keys: &mut [u32; N_FEATURES]) {
-    let at = |offset: isize| i.checked_add_signed(offset).and_then(|i| looks.get(i)).unwrap_or(&EDGE);
+    let at = |offset: isize| {
+        i.checked_add_signed(offset)
+            .and_then(|i| looks.get(i))
+            .unwrap_or(&EDGE)
+    };
     let (w, a, a2, b, b2) = (at(0), at(-1), at(-2), at(1), at(2));
     let first = u32::from(i == 0) + 1;
     let both = |x: u32, y: u32| mix(x, y);
@@ -134,8 +154,18 @@ pub(crate) fn static_keys(looks: &[Look], i: usize, keys: &mut [u32; N_FEATURES]
 }
 
 /// Fills the other keys: what depends on the two tags before the word.
-pub(crate) fn tag_keys(looks: &[Look], i: usize, before: u32, before2: u32, keys: &mut [u32; N_FEATURES]) {
-    let at = |offset: isize| i.checked_add_signed(offset).and_then(|i| looks.get(i)).unwrap_or(&EDGE);
+pub(crate) fn tag_keys(
+    looks: &[Look],
+    i: usize,
+    before: u32,
+    before2: u32,
+    keys: &mut [u32; N_FEATURES],
+) {
+    let at = |offset: isize| {
+        i.checked_add_signed(offset)
+            .and_then(|i| looks.get(i))
+            .unwrap_or(&EDGE)
+    };
     let (w, b) = (at(0), at(1));
     let (t, t2) = (before + 1, (before2 + 1) * 32 + before + 1);
     keys[N_STATIC..].copy_from_slice(&[
@@ -162,6 +192,12 @@ fn key(template: u32, x: u32, y: u32) -> u32 {
 
 /// One round of MurmurHash3.
 fn mix(hash: u32, value: u32) -> u32 {
-    let value = value.wrapping_mul(0xcc9e_2d51).rotate_left(15).wrapping_mul(0x1b87_3593);
-    (hash ^ value).rotate_left(13).wrapping_mul(5).wrapping_add(0xe654_6b64)
+    let value = value
+        .wrapping_mul(0xcc9e_2d51)
+        .rotate_left(15)
+        .wrapping_mul(0x1b87_3593);
+    (hash ^ value)
+        .rotate_left(13)
+        .wrapping_mul(5)
+        .wrapping_add(0xe654_6b64)
 }

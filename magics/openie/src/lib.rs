@@ -3,13 +3,19 @@
 //! Everything here is a pure function of one sentence: no files, no clock, no randomness.
 
 mod analyse;
+mod argument;
+mod chunk;
+mod clause;
 mod features;
 mod model;
 mod range_coder;
+mod sentence;
+mod subject;
 mod tag;
 mod tagger;
 mod tokenize;
 pub mod training;
+mod verb;
 
 pub use analyse::{Analysis, Clause, Mention, Triple, analyse, analyse_tokens};
 pub use model::ModelError;

@@ -66,7 +66,9 @@ impl Weights {
         for &(key, classes) in &self.lexicon {
             write_distance(&mut encoder, &mut contexts.width, key - last);
             last = key;
-            let row: Vec<u8> = (0..N_CLASSES as u8).filter(|class| classes >> class & 1 == 1).collect();
+            let row: Vec<u8> = (0..N_CLASSES as u8)
+                .filter(|class| classes >> class & 1 == 1)
+                .collect();
             encoder.number(row.len() as u32, &mut contexts.count);
             write_classes(&mut encoder, &mut contexts.class, row.into_iter());
         }
@@ -76,7 +78,11 @@ impl Weights {
             write_distance(&mut encoder, &mut contexts.width, key - last);
             last = *key;
             encoder.number(row.len() as u32, &mut contexts.count);
-            write_classes(&mut encoder, &mut contexts.class, row.iter().map(|&(class, _)| class));
+            write_classes(
+                &mut encoder,
+                &mut contexts.class,
+                row.iter().map(|&(class, _)| class),
+            );
             for &(class, weight) in row {
                 let value = (i32::from(weight) + (1 << (WEIGHT_BITS - 1))) as u32;
                 encoder.number(value, &mut contexts.weight[usize::from(class)]);
@@ -90,7 +96,9 @@ impl Weights {
     pub(crate) fn from_bytes(bytes: &[u8]) -> Result<Self, ModelError> {
         let rest = bytes.strip_prefix(MAGIC).ok_or(ModelError::Format)?;
         let (counts, rest) = rest.split_at_checked(8).ok_or(ModelError::Format)?;
-        let count = |at: usize| u32::from_le_bytes([counts[at], counts[at + 1], counts[at + 2], counts[at + 3]]);
+        let count = |at: usize| {
+            u32::from_le_bytes([counts[at], counts[at + 1], counts[at + 2], counts[at + 3]])
+        };
         let (n_words, n_rows) = (count(0), count(4));
         if n_words.max(n_rows) > 1 << KEY_BITS {
             return Err(ModelError::Broken("more keys than there can be"));
@@ -102,15 +110,27 @@ impl Weights {
         for _ in 0..n_words {
             last = read_key(&mut decoder, &mut contexts.width, last)?;
             let classes = read_classes(&mut decoder, &mut contexts)?;
-            weights.lexicon.push((last, classes.iter().fold(0, |mask, class| mask | 1 << class)));
+            weights.lexicon.push((
+                last,
+                classes.iter().fold(0, |mask, class| mask | 1 << class),
+            ));
         }
         let mut contexts = Contexts::new();
         last = 0;
         for _ in 0..n_rows {
             last = read_key(&mut decoder, &mut contexts.width, last)?;
             let classes = read_classes(&mut decoder, &mut contexts)?;
-            let mut weight = |class: u8| decoder.number(&mut contexts.weight[usize::from(class)]) as i32 - (1 << (WEIGHT_BITS - 1));
-            weights.rows.push((last, classes.into_iter().map(|class| (class, weight(class) as i8)).collect()));
+            let mut weight = |class: u8| {
+                decoder.number(&mut contexts.weight[usize::from(class)]) as i32
+                    - (1 << (WEIGHT_BITS - 1))
+            };
+            weights.rows.push((
+                last,
+                classes
+                    .into_iter()
+                    .map(|class| (class, weight(class) as i8))
+                    .collect(),
+            ));
         }
         Ok(weights)
     }
@@ -132,10 +152,16 @@ fn read_key(decoder: &mut Decoder, width: &mut Numbers, last: u32) -> Result<u32
         2..=KEY_BITS => 1 << (bits - 1) | decoder.plain(bits - 1),
         _ => return Err(ModelError::Broken("a distance that is too great")),
     };
-    Some(last + distance).filter(|key| key >> KEY_BITS == 0).ok_or(ModelError::Broken("a key that is too great"))
+    Some(last + distance)
+        .filter(|key| key >> KEY_BITS == 0)
+        .ok_or(ModelError::Broken("a key that is too great"))
 }
 
-fn write_classes(encoder: &mut Encoder, numbers: &mut [Numbers], classes: impl Iterator<Item = u8>) {
+fn write_classes(
+    encoder: &mut Encoder,
+    numbers: &mut [Numbers],
+    classes: impl Iterator<Item = u8>,
+) {
     let mut last = 0;
     for class in classes {
         encoder.number(u32::from(class), &mut numbers[last]);
@@ -171,12 +197,19 @@ impl Model {
     pub(crate) fn new(stored: &Weights) -> Self {
         let lexicon = Table::new(stored.lexicon.iter().map(|&(key, classes)| (key, classes)));
         let mut weights = Vec::with_capacity(stored.rows.iter().map(|(_, row)| row.len()).sum());
-        let features = Table::new(stored.rows.iter().map(|(key, row)| {
-            let start = weights.len() as u32;
-            weights.extend(row.iter().map(|&(class, weight)| u16::from(class) << 8 | u16::from(weight.cast_unsigned())));
-            (*key, start << 5 | row.len() as u32)
-        }));
-        Self { lexicon, features, weights }
+        let features =
+            Table::new(stored.rows.iter().map(|(key, row)| {
+                let start = weights.len() as u32;
+                weights.extend(row.iter().map(|&(class, weight)| {
+                    u16::from(class) << 8 | u16::from(weight.cast_unsigned())
+                }));
+                (*key, start << 5 | row.len() as u32)
+            }));
+        Self {
+            lexicon,
+            features,
+            weights,
+        }
     }
 
     /// The classes the word with this key was seen with, as bits; 0 for a word that was not seen.
@@ -208,7 +241,10 @@ struct Table {
 impl Table {
     fn new(entries: impl ExactSizeIterator<Item = (u32, u32)>) -> Self {
         let size = (entries.len() * 2).next_power_of_two().max(2);
-        let mut table = Self { slots: vec![0; size], mask: size - 1 };
+        let mut table = Self {
+            slots: vec![0; size],
+            mask: size - 1,
+        };
         for (key, value) in entries {
             let mut at = key as usize & table.mask;
             while table.slots[at] != 0 {

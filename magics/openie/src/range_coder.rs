@@ -16,7 +16,10 @@ pub(crate) struct Numbers {
 impl Numbers {
     /// Numbers below `1 << bits`.
     pub(crate) fn below(bits: u32) -> Self {
-        Self { bits, probabilities: vec![1 << (PROBABILITY_BITS - 1); 1 << bits] }
+        Self {
+            bits,
+            probabilities: vec![1 << (PROBABILITY_BITS - 1); 1 << bits],
+        }
     }
 }
 
@@ -30,7 +33,11 @@ pub(crate) struct Encoder {
 
 impl Encoder {
     pub(crate) fn new() -> Self {
-        Self { low: 0, range: u32::MAX, bytes: Vec::new() }
+        Self {
+            low: 0,
+            range: u32::MAX,
+            bytes: Vec::new(),
+        }
     }
 
     fn shift(&mut self) {
@@ -106,7 +113,11 @@ pub(crate) struct Decoder<'a> {
 
 impl<'a> Decoder<'a> {
     pub(crate) fn new(bytes: &'a [u8]) -> Self {
-        let mut decoder = Self { code: 0, range: u32::MAX, bytes: bytes.iter() };
+        let mut decoder = Self {
+            code: 0,
+            range: u32::MAX,
+            bytes: bytes.iter(),
+        };
         for _ in 0..4 {
             decoder.code = decoder.code << 8 | decoder.next_byte();
         }
@@ -175,7 +186,9 @@ mod tests {
 
     #[test]
     fn numbers_come_back() {
-        let values: Vec<u32> = (0..5_000u32).map(|i| i.wrapping_mul(2_654_435_761) >> 20).collect();
+        let values: Vec<u32> = (0..5_000u32)
+            .map(|i| i.wrapping_mul(2_654_435_761) >> 20)
+            .collect();
         let mut encoder = Encoder::new();
         let mut numbers = Numbers::below(6);
         for &value in &values {
@@ -185,7 +198,10 @@ mod tests {
         let bytes = encoder.finish();
         let mut decoder = Decoder::new(&bytes);
         let mut numbers = Numbers::below(6);
-        let back: Vec<u32> = values.iter().map(|_| decoder.number(&mut numbers) << 6 | decoder.plain(6)).collect();
+        let back: Vec<u32> = values
+            .iter()
+            .map(|_| decoder.number(&mut numbers) << 6 | decoder.plain(6))
+            .collect();
         assert_eq!(values, back);
     }
 }

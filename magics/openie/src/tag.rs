@@ -113,7 +113,10 @@ impl Class {
     }
 
     pub(crate) fn tag(self) -> Tag {
-        Tag::ALL.get(usize::from(self.0)).copied().unwrap_or(Tag::Verb)
+        Tag::ALL
+            .get(usize::from(self.0))
+            .copied()
+            .unwrap_or(Tag::Verb)
     }
 
     pub(crate) fn form(self) -> Form {

@@ -22,14 +22,18 @@ impl Tagger {
     /// The tagger that comes with the crate, trained on the English Web Treebank.
     pub fn embedded() -> &'static Self {
         static EMBEDDED: LazyLock<Tagger> = LazyLock::new(|| {
-            Tagger::from_bytes(include_bytes!("../model/tagger.bin")).unwrap_or(Tagger { model: Model::new(&Weights::default()) })
+            Tagger::from_bytes(include_bytes!("../model/tagger.bin")).unwrap_or(Tagger {
+                model: Model::new(&Weights::default()),
+            })
         });
         &EMBEDDED
     }
 
     /// A tagger from the bytes of a model file.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, ModelError> {
-        Ok(Self { model: Model::new(&Weights::from_bytes(bytes)?) })
+        Ok(Self {
+            model: Model::new(&Weights::from_bytes(bytes)?),
+        })
     }
 
     /// One tag for each word.

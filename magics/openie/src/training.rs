@@ -18,7 +18,9 @@ pub struct TaggedSentence {
 impl TaggedSentence {
     /// Adds a word with its universal and its Penn tag; false when there is no such universal tag.
     pub fn push(&mut self, word: &str, universal: &str, penn: &str) -> bool {
-        let Some(tag) = Tag::from_name(universal) else { return false };
+        let Some(tag) = Tag::from_name(universal) else {
+            return false;
+        };
         self.words.push(word.to_owned());
         self.classes.push(Class::of(tag, penn));
         true
@@ -51,12 +53,24 @@ pub struct Recipe {
 
 impl Default for Recipe {
     fn default() -> Self {
-        Self { n_epochs: 10, seed: 7, min_count: 1, min_word_count: 3, max_bytes: 400 << 10, step: 1.0, margin: 12.0 }
+        Self {
+            n_epochs: 10,
+            seed: 7,
+            min_count: 1,
+            min_word_count: 3,
+            max_bytes: 400 << 10,
+            step: 1.0,
+            margin: 12.0,
+        }
     }
 }
 
 /// Trains a tagger and returns the bytes of its model file; `progress` hears each pass's share of right words.
-pub fn train(sentences: &[TaggedSentence], recipe: &Recipe, progress: &mut dyn FnMut(&str)) -> Vec<u8> {
+pub fn train(
+    sentences: &[TaggedSentence],
+    recipe: &Recipe,
+    progress: &mut dyn FnMut(&str),
+) -> Vec<u8> {
     let lexicon = lexicon(sentences, recipe.min_word_count);
     let mut trainer = Trainer::new(sentences, &lexicon, recipe);
     progress(&format!("{} features", trainer.keys.len()));
@@ -69,11 +83,18 @@ pub fn train(sentences: &[TaggedSentence], recipe: &Recipe, progress: &mut dyn F
             threshold *= (bytes.len() as f32 / recipe.max_bytes as f32).clamp(1.01, 2.0);
             continue;
         }
-        progress(&format!("threshold {threshold}: {} bytes before training again", bytes.len()));
+        progress(&format!(
+            "threshold {threshold}: {} bytes before training again",
+            bytes.len()
+        ));
         pruned.epochs(recipe, progress);
         let weights = pruned.weights(lexicon.clone(), recipe.step);
         let bytes = weights.to_bytes();
-        progress(&format!("{} features, {} bytes", weights.rows.len(), bytes.len()));
+        progress(&format!(
+            "{} features, {} bytes",
+            weights.rows.len(),
+            bytes.len()
+        ));
         if bytes.len() <= recipe.max_bytes {
             return bytes;
         }
@@ -92,9 +113,16 @@ fn lexicon(sentences: &[TaggedSentence], min_count: u32) -> Vec<(u32, u32)> {
     }
     let classes = |counts: &[u32; N_CLASSES]| {
         let total: u32 = counts.iter().sum();
-        (total >= min_count).then(|| (0..N_CLASSES).filter(|&class| counts[class] * 20 >= total).fold(0, |mask, class| mask | 1 << class))
+        (total >= min_count).then(|| {
+            (0..N_CLASSES)
+                .filter(|&class| counts[class] * 20 >= total)
+                .fold(0, |mask, class| mask | 1 << class)
+        })
     };
-    counts.iter().filter_map(|(&key, counts)| Some((key, classes(counts)?))).collect()
+    counts
+        .iter()
+        .filter_map(|(&key, counts)| Some((key, classes(counts)?)))
+        .collect()
 }
 
 /// Words and gold classes of a sentence, ready for training.
@@ -129,7 +157,11 @@ impl Trainer {
         };
         let lessons: Vec<Lesson> = sentences
             .iter()
-            .map(|s| Lesson { looks: s.words.iter().map(&mut look).collect(), classes: s.classes.clone(), rows: Vec::new() })
+            .map(|s| Lesson {
+                looks: s.words.iter().map(&mut look).collect(),
+                classes: s.classes.clone(),
+                rows: Vec::new(),
+            })
             .collect();
         let mut counts = vec![0u32; 1 << KEY_BITS];
         for lesson in &lessons {
@@ -142,7 +174,9 @@ impl Trainer {
                 (before2, before) = (before, u32::from(lesson.classes[i].0));
             }
         }
-        let keys: Vec<u32> = (0..1 << KEY_BITS).filter(|&key: &u32| counts[key as usize] >= recipe.min_count).collect();
+        let keys: Vec<u32> = (0..1 << KEY_BITS)
+            .filter(|&key: &u32| counts[key as usize] >= recipe.min_count)
+            .collect();
         let allowed = vec![u32::MAX; keys.len()];
         Self::with(lessons, keys, allowed, recipe.margin)
     }
@@ -162,7 +196,16 @@ impl Trainer {
                 .collect();
         }
         let n = keys.len();
-        Self { lessons, keys, index, weights: vec![[0.0; N_CLASSES]; n], totals: vec![[0.0; N_CLASSES]; n], allowed, n_steps: 0, margin }
+        Self {
+            lessons,
+            keys,
+            index,
+            weights: vec![[0.0; N_CLASSES]; n],
+            totals: vec![[0.0; N_CLASSES]; n],
+            allowed,
+            n_steps: 0,
+            margin,
+        }
     }
 
     fn epochs(&mut self, recipe: &Recipe, progress: &mut dyn FnMut(&str)) {
@@ -203,9 +246,20 @@ impl Trainer {
             }
             let mut scores = [0.0; N_CLASSES];
             for &row in rows.iter().filter(|&&row| row != u32::MAX) {
-                scores.iter_mut().zip(&self.weights[row as usize]).for_each(|(score, weight)| *score += weight);
+                scores
+                    .iter_mut()
+                    .zip(&self.weights[row as usize])
+                    .for_each(|(score, weight)| *score += weight);
             }
-            let best = |scores: &[f32; N_CLASSES]| (0..N_CLASSES).fold(0, |best, class| if scores[class] > scores[best] { class } else { best });
+            let best = |scores: &[f32; N_CLASSES]| {
+                (0..N_CLASSES).fold(0, |best, class| {
+                    if scores[class] > scores[best] {
+                        class
+                    } else {
+                        best
+                    }
+                })
+            };
             let guess = best(&scores);
             right += usize::from(guess == gold);
             self.n_steps += 1;
@@ -231,11 +285,27 @@ impl Trainer {
 
     /// A fresh trainer with only the weights that came out larger than `threshold`.
     fn pruned(&self, threshold: f32) -> Self {
-        let kept = |row: &[f32; N_CLASSES]| (0..N_CLASSES).filter(|&class| row[class].abs() >= threshold).fold(0, |mask, class| mask | 1 << class);
-        let (keys, allowed): (Vec<u32>, Vec<u32>) =
-            self.keys.iter().zip(&self.weights).map(|(&key, row)| (key, kept(row))).filter(|&(_, mask)| mask != 0).unzip();
-        let lessons =
-            self.lessons.iter().map(|l| Lesson { looks: l.looks.clone(), classes: l.classes.clone(), rows: Vec::new() }).collect();
+        let kept = |row: &[f32; N_CLASSES]| {
+            (0..N_CLASSES)
+                .filter(|&class| row[class].abs() >= threshold)
+                .fold(0, |mask, class| mask | 1 << class)
+        };
+        let (keys, allowed): (Vec<u32>, Vec<u32>) = self
+            .keys
+            .iter()
+            .zip(&self.weights)
+            .map(|(&key, row)| (key, kept(row)))
+            .filter(|&(_, mask)| mask != 0)
+            .unzip();
+        let lessons = self
+            .lessons
+            .iter()
+            .map(|l| Lesson {
+                looks: l.looks.clone(),
+                classes: l.classes.clone(),
+                rows: Vec::new(),
+            })
+            .collect();
         let mut pruned = Self::with(lessons, keys, allowed, self.margin);
         for (row, key) in pruned.keys.iter().enumerate() {
             let old = self.weights[self.index[*key as usize] as usize];
@@ -252,11 +322,24 @@ impl Trainer {
     fn weights(&self, lexicon: Vec<(u32, u32)>, step: f32) -> Weights {
         let limit = ((1 << (WEIGHT_BITS - 1)) - 1) as f32;
         let row = |weights: &[f32; N_CLASSES]| -> Row {
-            let whole = weights.iter().map(|weight| (weight / step).round().clamp(-limit, limit) as i8);
-            whole.enumerate().filter(|&(_, weight)| weight != 0).map(|(class, weight)| (class as u8, weight)).collect()
+            let whole = weights
+                .iter()
+                .map(|weight| (weight / step).round().clamp(-limit, limit) as i8);
+            whole
+                .enumerate()
+                .filter(|&(_, weight)| weight != 0)
+                .map(|(class, weight)| (class as u8, weight))
+                .collect()
         };
-        let rows = self.keys.iter().zip(&self.weights).map(|(&key, weights)| (key, row(weights)));
-        Weights { lexicon, rows: rows.filter(|(_, row)| !row.is_empty()).collect() }
+        let rows = self
+            .keys
+            .iter()
+            .zip(&self.weights)
+            .map(|(&key, weights)| (key, row(weights)));
+        Weights {
+            lexicon,
+            rows: rows.filter(|(_, row)| !row.is_empty()).collect(),
+        }
     }
 }
 

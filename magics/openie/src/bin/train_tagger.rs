@@ -29,7 +29,10 @@ fn main() -> ExitCode {
 fn run(treebank: &Path, output: &Path, rest: &[String]) -> Result<(), Box<dyn std::error::Error>> {
     let mut err = std::io::stderr();
     let lessons = sentences(&text(treebank)?, 0)?;
-    let dev = sentences(&std::fs::read_to_string(treebank.join("en_ewt-ud-dev.conllu"))?, 1)?;
+    let dev = sentences(
+        &std::fs::read_to_string(treebank.join("en_ewt-ud-dev.conllu"))?,
+        1,
+    )?;
     let mut recipe = Recipe::default();
     for pair in rest.chunks(2) {
         match pair[0].as_str() {
@@ -51,10 +54,20 @@ fn run(treebank: &Path, output: &Path, rest: &[String]) -> Result<(), Box<dyn st
     let t = std::time::Instant::now();
     for sentence in &dev {
         let words: Vec<&str> = sentence.words.iter().map(String::as_str).collect();
-        right += tagger.tag(&words).into_iter().zip(sentence.tags()).filter(|(a, b)| a == b).count();
+        right += tagger
+            .tag(&words)
+            .into_iter()
+            .zip(sentence.tags())
+            .filter(|(a, b)| a == b)
+            .count();
         n += words.len();
     }
-    writeln!(std::io::stderr(), "development set: {:.2} % of {n} words {:?}", 100.0 * right as f64 / n as f64, t.elapsed())?;
+    writeln!(
+        std::io::stderr(),
+        "development set: {:.2} % of {n} words {:?}",
+        100.0 * right as f64 / n as f64,
+        t.elapsed()
+    )?;
     std::fs::write(output, bytes)?;
     Ok(())
 }
@@ -67,8 +80,17 @@ fn text(treebank: &Path) -> Result<String, Box<dyn std::error::Error>> {
     }
     let mut packed = Vec::new();
     std::fs::File::open(treebank.join("train.tsv.gz"))?.read_to_end(&mut packed)?;
-    let header = 10 + if packed.get(3).is_some_and(|flags| flags & 8 != 0) { packed[10..].iter().position(|&b| b == 0).map_or(0, |n| n + 1) } else { 0 };
-    let bytes = miniz_oxide::inflate::decompress_to_vec(packed.get(header..).unwrap_or_default()).map_err(|error| error.to_string())?;
+    let header = 10
+        + if packed.get(3).is_some_and(|flags| flags & 8 != 0) {
+            packed[10..]
+                .iter()
+                .position(|&b| b == 0)
+                .map_or(0, |n| n + 1)
+        } else {
+            0
+        };
+    let bytes = miniz_oxide::inflate::decompress_to_vec(packed.get(header..).unwrap_or_default())
+        .map_err(|error| error.to_string())?;
     Ok(String::from_utf8(bytes)?)
 }
 
@@ -79,7 +101,10 @@ fn sentences(text: &str, form: usize) -> Result<Vec<TaggedSentence>, Box<dyn std
     for line in text.lines().filter(|line| !line.starts_with("# ")) {
         let columns: Vec<&str> = line.split('\t').collect();
         if columns.len() < 3 {
-            if sentences.last().is_some_and(|sentence| !sentence.words.is_empty()) {
+            if sentences
+                .last()
+                .is_some_and(|sentence| !sentence.words.is_empty())
+            {
                 sentences.push(TaggedSentence::default());
             }
             continue;
@@ -87,7 +112,9 @@ fn sentences(text: &str, form: usize) -> Result<Vec<TaggedSentence>, Box<dyn std
         if form == 1 && !columns[0].bytes().all(|b| b.is_ascii_digit()) {
             continue;
         }
-        let known = sentences.last_mut().is_some_and(|sentence| sentence.push(columns[form], columns[tags], columns[tags + 1]));
+        let known = sentences
+            .last_mut()
+            .is_some_and(|sentence| sentence.push(columns[form], columns[tags], columns[tags + 1]));
         if !known {
             return Err(format!("no universal tag: `{line}`").into());
         }

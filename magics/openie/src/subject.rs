@@ -1,0 +1,291 @@
+//! Who a verb group is about: the phrase before it, or the one it shares, resumes or modifies.
+
+use std::ops::Range;
+
+use crate::chunk::Phrases;
+use crate::sentence::{BE, Pos, Word};
+use crate::tag::Form;
+use crate::verb::{Group, Kind};
+
+/// How far back a subject is looked for across a parenthesis, in words.
+const REACH: usize = 30;
+
+/// How the subject was found; also a feature of the confidence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// It stands right before the verb
+    Main,
+    /// "the man who came"
+    Relative,
+    /// "he came and saw"
+    Shared,
+    /// ", seen by many" and ", leaving the rest"
+    Participial,
+    /// "the man, a writer, came"
+    Parenthetical,
+    /// "the man seen there"
+    Reduced,
+}
+
+/// The subject of a verb group.
+#[derive(Debug, Clone)]
+pub(crate) struct Subject {
+    pub(crate) range: Range<usize>,
+    pub(crate) role: Role,
+    /// The verb group it is shared with
+    pub(crate) shared_with: Option<usize>,
+}
+
+/// Words, phrases and verb groups of a sentence.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Syntax<'s> {
+    pub(crate) words: &'s [Word<'s>],
+    pub(crate) phrases: &'s Phrases,
+    pub(crate) groups: &'s [Group],
+}
+
+/// The subject of each verb group, where it has one.
+pub(crate) fn subjects(syntax: Syntax) -> Vec<Option<Subject>> {
+    let mut subjects = Vec::with_capacity(syntax.groups.len());
+    for group in 0..syntax.groups.len() {
+        let subject = syntax.subject(group, &subjects);
+        subjects.push(subject);
+    }
+    subjects
+}
+
+impl Syntax<'_> {
+    fn subject(self, number: usize, earlier: &[Option<Subject>]) -> Option<Subject> {
+        let group = &self.groups[number];
+        let mut end = group.range.start;
+        while end > 0 && self.words[end - 1].pos == Pos::Adverb {
+            end -= 1;
+        }
+        let before = self.words.get(end.checked_sub(1)?)?;
+        let found = |range, role| {
+            Some(Subject {
+                range,
+                role,
+                shared_with: None,
+            })
+        };
+        match before.pos {
+            Pos::To | Pos::Preposition => None,
+            Pos::Relative if before.is(&["who", "which", "that"]) => {
+                found(self.antecedent(end - 1)?, Role::Relative)
+            }
+            Pos::Conjunction => self.shared(number, earlier),
+            _ if before.is_comma() => self.after_comma(number, end - 1, earlier),
+            _ if before.closes() => {
+                let open = (0..end - 1).rev().find(|&at| self.words[at].opens())?;
+                found(self.extended(open, true)?, Role::Main)
+            }
+            _ => self.adjacent(number, end),
+        }
+    }
+
+    /// The phrase a relative pronoun at `at` stands for.
+    fn antecedent(self, at: usize) -> Option<Range<usize>> {
+        let end = if at > 0 && self.words[at - 1].is_comma() {
+            at - 1
+        } else {
+            at
+        };
+        self.extended(end, false)
+    }
+
+    /// "… and saw": the subject of the verb group that this one is coordinated with.
+    fn shared(self, number: usize, earlier: &[Option<Subject>]) -> Option<Subject> {
+        let group = &self.groups[number];
+        let with = (0..number)
+            .rev()
+            .find(|&other| earlier[other].is_some() && self.fits(other, group))?;
+        let subject = earlier[with].as_ref()?;
+        Some(Subject {
+            range: subject.range.clone(),
+            role: Role::Shared,
+            shared_with: Some(with),
+        })
+    }
+
+    /// Whether a verb group can be coordinated with an earlier one.
+    fn fits(self, other: usize, group: &Group) -> bool {
+        let other = &self.groups[other];
+        match group.kind {
+            Kind::Gerund => {
+                other.kind == Kind::Gerund || self.words[other.last].form == Form::Gerund
+            }
+            Kind::Participle => {
+                self.words[other.last].form == Form::Participle
+                    || self.words[other.last].form == Form::Finite
+            }
+            _ => other.kind == Kind::Finite,
+        }
+    }
+
+    /// A verb right after a comma: a participle, or a verb whose subject stands before a parenthesis.
+    fn after_comma(
+        self,
+        number: usize,
+        comma: usize,
+        earlier: &[Option<Subject>],
+    ) -> Option<Subject> {
+        let group = &self.groups[number];
+        let last = (0..number).rev().find(|&other| earlier[other].is_some());
+        let resumed = |role| {
+            let with = last?;
+            Some(Subject {
+                range: earlier[with].as_ref()?.range.clone(),
+                role,
+                shared_with: None,
+            })
+        };
+        if group.kind == Kind::Participle {
+            if let Some(range) = self.extended(comma, false) {
+                return Some(Subject {
+                    range,
+                    role: Role::Participial,
+                    shared_with: None,
+                });
+            }
+            return resumed(Role::Participial);
+        }
+        if group.kind == Kind::Gerund {
+            return resumed(Role::Participial);
+        }
+        match self.before_parenthesis(comma) {
+            Some(range) => Some(Subject {
+                range,
+                role: Role::Parenthetical,
+                shared_with: None,
+            }),
+            None => {
+                let subject = resumed(Role::Parenthetical)?;
+                Some(Subject {
+                    shared_with: last,
+                    ..subject
+                })
+            }
+        }
+    }
+
+    /// The phrase before the comma that opens the parenthesis closed at `comma`.
+    fn before_parenthesis(self, comma: usize) -> Option<Range<usize>> {
+        for at in (comma.saturating_sub(REACH)..comma).rev() {
+            if self.words[at].is_comma() {
+                let range = self.extended(at, true)?;
+                let object = self.groups.iter().any(|group| {
+                    group.range.end <= range.start
+                        && range.start - group.range.end < 2
+                        && (range.start == 0 || self.words[range.start - 1].pos != Pos::Mark)
+                });
+                return (!object).then_some(range);
+            }
+            if matches!(self.words[at].text, ";" | ".") {
+                return None;
+            }
+        }
+        None
+    }
+
+    /// A phrase that ends where the verb group starts.
+    fn adjacent(self, number: usize, end: usize) -> Option<Subject> {
+        let group = &self.groups[number];
+        let near = self.phrases.before(end)?.clone();
+        let far = self.extended(end, true).unwrap_or(near.clone());
+        let object = self.groups[..number].iter().any(|other| {
+            other.range.end <= far.start
+                && self.words[other.range.end..far.start].iter().all(|word| {
+                    !matches!(
+                        word.pos,
+                        Pos::Mark | Pos::Subordinator | Pos::Relative | Pos::Conjunction
+                    )
+                })
+        });
+        match group.kind {
+            Kind::Infinitive => None,
+            Kind::Gerund => Some(Subject {
+                range: near,
+                role: Role::Reduced,
+                shared_with: None,
+            }),
+            Kind::Participle if object || self.finite_follows(number) => Some(Subject {
+                range: near,
+                role: Role::Reduced,
+                shared_with: None,
+            }),
+            Kind::Participle
+                if self.words[group.last].lower.ends_with("ed")
+                    && self
+                        .words
+                        .get(group.range.end)
+                        .is_some_and(|word| word.pos == Pos::Preposition && word.lower == "by") =>
+            {
+                Some(Subject {
+                    range: near,
+                    role: Role::Reduced,
+                    shared_with: None,
+                })
+            }
+            _ => Some(Subject {
+                range: if object { near } else { far },
+                role: Role::Main,
+                shared_with: None,
+            }),
+        }
+    }
+
+    /// Whether a later verb group can be the predicate of the clause.
+    fn finite_follows(self, number: usize) -> bool {
+        self.groups[number + 1..].iter().any(|group| {
+            group.kind == Kind::Finite
+                && !self.words[group.range.start.saturating_sub(1)].is_comma()
+        })
+    }
+
+    /// The phrase before `end` with the prepositional phrases and coordinated phrases to its left; only "of" is
+    /// followed unless `deep`.
+    pub(crate) fn extended(self, end: usize, deep: bool) -> Option<Range<usize>> {
+        let mut start = self.phrases.before(end)?.start;
+        for _ in 0..6 {
+            let Some(at) = start.checked_sub(1) else {
+                break;
+            };
+            let left = match self.words[at].pos {
+                Pos::Preposition if deep || self.words[at].lower == "of" => self.phrases.before(at),
+                Pos::Conjunction if self.words[at].is(&["and", "or", "&"]) => {
+                    let comma = at > 0 && self.words[at - 1].is_comma();
+                    self.phrases
+                        .before(at)
+                        .or_else(|| self.phrases.before(at - usize::from(comma)))
+                }
+                _ => None,
+            };
+            let Some(left) = left else { break };
+            start = left.start;
+        }
+        Some(start..end)
+    }
+
+    /// Whether word `at` belongs to a verb group.
+    pub(crate) fn group_at(self, at: usize) -> Option<usize> {
+        self.groups
+            .iter()
+            .position(|group| group.range.contains(&at))
+    }
+
+    /// Auxiliaries of a verb group that also serve a participle coordinated with it.
+    pub(crate) fn auxiliaries(self, number: usize) -> Option<String> {
+        let group = &self.groups[number];
+        let helpers: Vec<&str> = self.words[group.range.clone()]
+            .iter()
+            .filter(|word| word.pos == Pos::Auxiliary)
+            .map(|word| word.text)
+            .collect();
+        let first = &self.words[group.first];
+        (first.pos == Pos::Auxiliary
+            && (first.is(&BE)
+                || first.is(&["has", "have", "had", "will", "would", "can", "could"])))
+        .then(|| helpers.join(" "))
+    }
+}
