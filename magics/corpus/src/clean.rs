@@ -2,6 +2,8 @@
 
 mod characters;
 mod layout;
+mod marked;
+mod references;
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -42,6 +44,81 @@ pub const RULES: &[Rule] = &[
         name: "ligatures",
         about: "ligatures such as `ﬃ` are written as letters",
         apply: characters::ligatures,
+    },
+    Rule {
+        name: "quotes",
+        about: "curly quotation marks and apostrophes are written as straight ones",
+        apply: characters::quotes,
+    },
+    Rule {
+        name: "running_heads",
+        about: "lines that come back at the head or foot of the pages are removed",
+        apply: marked::running_heads,
+    },
+    Rule {
+        name: "page_numbers",
+        about: "page numbers are removed",
+        apply: marked::page_numbers,
+    },
+    Rule {
+        name: "boilerplate",
+        about: "navigation, banners, footers and lists of links of web pages are removed",
+        apply: marked::boilerplate,
+    },
+    Rule {
+        name: "authors",
+        about: "names and addresses under the title are removed",
+        apply: marked::authors,
+    },
+    Rule {
+        name: "references",
+        about: "the list of references is removed",
+        apply: references::list,
+    },
+    Rule {
+        name: "cells",
+        about: "the insides of tables and figures are removed; captions stay",
+        apply: marked::cells,
+    },
+    Rule {
+        name: "formulas",
+        about: "displayed formulas are removed",
+        apply: marked::formulas,
+    },
+    Rule {
+        name: "code",
+        about: "listings of programs are removed",
+        apply: marked::code,
+    },
+    Rule {
+        name: "note_marks",
+        about: "raised numbers and signs that point to notes are removed",
+        apply: marked::note_marks,
+    },
+    Rule {
+        name: "hyphens",
+        about: "words cut at the end of a line are put together",
+        apply: layout::hyphens,
+    },
+    Rule {
+        name: "citations",
+        about: "pointers to references by number, such as `[3, 4]`, are removed",
+        apply: references::numbers,
+    },
+    Rule {
+        name: "author_year",
+        about: "pointers to references by name and year, such as `(Lee, 2020)`, are removed",
+        apply: references::names_and_years,
+    },
+    Rule {
+        name: "links",
+        about: "addresses of pages, DOIs and e-mail addresses are removed",
+        apply: references::links,
+    },
+    Rule {
+        name: "ornaments",
+        about: "lines without a letter or digit are removed",
+        apply: layout::ornaments,
     },
     Rule {
         name: "lines",
@@ -91,8 +168,10 @@ pub enum Role {
     Footnote,
     /// The raised number or sign that points to a footnote or a reference.
     NoteMark,
-    /// The list of references.
-    References,
+    /// A listing of a program.
+    Code,
+    /// What a web page has around its text.
+    Boilerplate,
 }
 
 /// A text on its way from extracted to clean.

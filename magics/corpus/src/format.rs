@@ -1,5 +1,6 @@
 //! The formats: which one a file has, and one reader for each.
 
+mod html;
 mod json;
 mod markdown;
 mod pdf;
@@ -49,13 +50,15 @@ pub(crate) fn extract(
     options: &ReadOptions,
     watch: &dyn Watch,
 ) -> Result<Vec<Extracted>, Reason> {
-    match kind(path, bytes) {
-        Some(Kind::Pdf) => pdf::read(bytes, options, watch).map(|record| vec![record]),
-        Some(Kind::Markdown) => markdown::read(bytes).map(|record| vec![record]),
-        Some(Kind::Text) => text::read(bytes).map(|record| vec![record]),
-        Some(Kind::Json) => json::read(bytes),
-        _ => Err(Reason::Unsupported),
-    }
+    let record = match kind(path, bytes) {
+        Some(Kind::Json) => return json::read(bytes),
+        Some(Kind::Pdf) => pdf::read(bytes, options, watch),
+        Some(Kind::Html) => html::read(bytes),
+        Some(Kind::Markdown) => markdown::read(bytes),
+        Some(Kind::Text) => text::read(bytes),
+        None => Err(Reason::Unsupported),
+    };
+    Ok(vec![record?])
 }
 
 /// The format by what the bytes say, else by what the name says.

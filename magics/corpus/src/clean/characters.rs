@@ -58,6 +58,25 @@ pub(super) fn ligatures(draft: &Draft) -> Vec<Edit> {
         .collect()
 }
 
+/// Curly quotation marks and apostrophes.
+pub(super) fn quotes(draft: &Draft) -> Vec<Edit> {
+    let straight = |c: char| match c {
+        '“' | '”' | '„' | '‟' => Some("\""),
+        '‘' | '’' | '‚' | '‛' => Some("'"),
+        _ => None,
+    };
+    let found = draft
+        .text()
+        .char_indices()
+        .filter_map(|(at, c)| Some((at..at + c.len_utf8(), straight(c)?)));
+    found
+        .map(|(range, with)| Edit {
+            range,
+            with: with.to_owned(),
+        })
+        .collect()
+}
+
 /// Removes every run of characters that `unwanted` picks out.
 fn runs(text: &str, unwanted: impl Fn(char) -> bool) -> Vec<Edit> {
     let mut edits: Vec<Edit> = Vec::new();

@@ -56,7 +56,7 @@ struct Writer {
     title: Option<String>,
     marks: Vec<(std::ops::Range<usize>, Role)>,
     heading: Option<usize>,
-    code: bool,
+    code: Option<usize>,
     table: Option<usize>,
 }
 
@@ -93,7 +93,7 @@ impl Writer {
             }
             Tag::CodeBlock(_) => {
                 self.gap();
-                self.code = true;
+                self.code = Some(self.text.len());
             }
             Tag::TableRow | Tag::TableHead | Tag::Paragraph
                 if self.table.is_none() && !self.text.ends_with("• ") =>
@@ -123,7 +123,9 @@ impl Writer {
                 self.gap();
             }
             TagEnd::CodeBlock => {
-                self.code = false;
+                if let Some(start) = self.code.take() {
+                    self.marks.push((start..self.text.len(), Role::Code));
+                }
                 self.gap();
             }
             TagEnd::Paragraph

@@ -2,18 +2,23 @@
 
 mod assemble;
 mod blocks;
+mod columns;
+mod fonts;
 mod furniture;
 mod glyphs;
 mod guard;
 mod lines;
+mod roles;
 mod unpack;
+mod words;
 
 use std::sync::Arc;
 
 use hayro_syntax::{DecryptionError, LoadPdfError, Pdf};
 
+use self::fonts::Fonts;
 use self::furniture::PageWords;
-use self::glyphs::{Fonts, UNKNOWN};
+use self::glyphs::UNKNOWN;
 use self::guard::Budget;
 use super::Extracted;
 use crate::document::{Kind, Reason};
@@ -91,7 +96,7 @@ fn pages(
         pages.push(PageWords {
             width,
             height,
-            words: lines::words(&glyphs),
+            words: words::words(&glyphs),
         });
     }
     if n_unknown > 4 * n_known {

@@ -2,9 +2,12 @@
 
 use std::ops::Range;
 
-use super::blocks::{self, Block, numbered};
+use super::blocks::{self, Block};
+use super::columns;
 use super::furniture::{Furniture, PageWords};
-use super::lines::{self, Line, Word};
+use super::lines::{self, Line};
+use super::roles::numbered;
+use super::words::Word;
 use crate::clean::Role;
 
 /// The text of a file with what is known about stretches of it.
@@ -20,22 +23,23 @@ pub(super) fn assemble(pages: Vec<PageWords>, furniture: Vec<Vec<Furniture>>) ->
     let body = lines::common_size(pages.iter().flat_map(|page| &page.words));
     let columns: Vec<Vec<lines::Column>> = pages
         .into_iter()
-        .map(|page| lines::columns(page.words, body))
+        .map(|page| columns::columns(page.words, body))
         .collect();
     let leading = blocks::leading(columns.iter().flatten(), body);
     let mut pages: Vec<Vec<Block>> = Vec::new();
-    for (index, columns) in columns.into_iter().enumerate() {
+    for columns in columns {
         pages.push(
             columns
                 .into_iter()
-                .flat_map(|column| blocks::blocks(column, index, body, leading))
+                .flat_map(|column| blocks::blocks(column, body, leading))
                 .collect(),
         );
     }
     let mut writer = Writer::default();
     if let Some(first) = pages.first_mut() {
-        writer.out.title = title(first, body);
-        authors(first);
+        let title = title(first, body);
+        authors(first, title.as_ref().map_or(0, |(end, _)| *end));
+        writer.out.title = title.map(|(_, text)| text);
     }
     for (page, furniture) in pages.into_iter().zip(furniture) {
         for block in page {
@@ -49,8 +53,8 @@ pub(super) fn assemble(pages: Vec<PageWords>, furniture: Vec<Vec<Furniture>>) ->
     writer.out
 }
 
-/// The largest text on the upper part of the first page; its block becomes a heading.
-fn title(page: &mut [Block], body: f32) -> Option<String> {
+/// The largest text on the upper part of the first page, and the block after it; its blocks become headings.
+fn title(page: &mut [Block], body: f32) -> Option<(usize, String)> {
     let upper = page.len().div_ceil(2).max(6).min(page.len());
     let largest = page[..upper].iter().map(Block::size).fold(0.0, f32::max);
     if largest < 1.15 * body {
@@ -61,44 +65,38 @@ fn title(page: &mut [Block], body: f32) -> Option<String> {
             && block.text().chars().filter(|c| c.is_alphabetic()).count() > 3
     };
     let first = page[..upper].iter().position(is_title)?;
-    let n_blocks = page[first..upper]
-        .iter()
-        .take_while(|block| is_title(block))
-        .count();
-    let parts: Vec<String> = page[first..first + n_blocks]
-        .iter()
-        .map(Block::text)
-        .collect();
-    for block in &mut page[first..first + n_blocks] {
+    let end = first
+        + page[first..upper]
+            .iter()
+            .take_while(|block| is_title(block))
+            .count();
+    for block in &mut page[first..end] {
         block.role = Some(Role::Heading);
     }
-    let title = parts.join(" ");
-    (title.chars().count() < 400).then(|| title.split_whitespace().collect::<Vec<_>>().join(" "))
+    let title = page[first..end]
+        .iter()
+        .map(Block::text)
+        .collect::<Vec<_>>()
+        .join(" ");
+    let title = title.split_whitespace().collect::<Vec<_>>().join(" ");
+    (title.chars().count() < 400).then_some((end, title))
 }
 
-/// What stands between the title and the abstract or the first heading: names, institutes, addresses.
-fn authors(page: &mut [Block]) {
-    let Some(title) = page.iter().rposition(|block| {
-        block.role == Some(Role::Heading) && block.size() > 1.3 * 9.0 && !is_part(&block.text())
-    }) else {
+/// What stands between the title and the abstract or the first part: names, institutes, addresses, and their footnotes.
+fn authors(page: &mut [Block], title_end: usize) {
+    for block in page
+        .iter_mut()
+        .filter(|block| block.role == Some(Role::Footnote))
+    {
+        if block.text().starts_with(['*', '∗', '†', '‡', '§', '¶']) {
+            block.role = Some(Role::Authors);
+        }
+    }
+    let starts = |block: &Block| is_part(&block.text()) || starts_abstract(&block.text());
+    let Some(end) = page[title_end..].iter().position(starts) else {
         return;
     };
-    let title = page
-        .iter()
-        .position(|block| block.role == Some(Role::Heading))
-        .unwrap_or(title);
-    let after_title = title
-        + page[title..]
-            .iter()
-            .take_while(|block| block.role == Some(Role::Heading) && !is_part(&block.text()))
-            .count();
-    let Some(end) = page[after_title..]
-        .iter()
-        .position(|block| is_part(&block.text()) || starts_abstract(&block.text()))
-    else {
-        return;
-    };
-    let between = &mut page[after_title..after_title + end];
+    let between = &mut page[title_end..title_end + end];
     if between.iter().map(|block| block.lines.len()).sum::<usize>() <= 40 {
         for block in between {
             block.role = Some(Role::Authors);
@@ -150,6 +148,14 @@ impl Writer {
                 self.close();
                 self.lines(&block);
                 self.open = block.lines.into_iter().next_back();
+            }
+            Some(Role::Formula) if self.open.is_some() => {
+                self.out.text.push('\n');
+                let start = self.out.text.len();
+                self.lines(&block);
+                self.out
+                    .marks
+                    .push((start..self.out.text.len(), Role::Formula));
             }
             Some(Role::Heading | Role::Authors) => {
                 self.close();
@@ -225,7 +231,13 @@ impl Writer {
     fn word(&mut self, word: &Word, before: Option<&Word>, line: &Line) {
         let raised = word.size < 0.85 * line.size && word.y < line.y - 0.15 * line.size;
         let Some(before) = before else {
+            let start = self.out.text.len();
             self.out.text.push_str(&word.text);
+            if raised && is_note_mark(&word.text) {
+                self.out
+                    .marks
+                    .push((start..self.out.text.len(), Role::NoteMark));
+            }
             return;
         };
         if !word.joined {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::lines::Word;
+use super::words::Word;
 use crate::clean::Role;
 
 /// A page as words.

@@ -1,18 +1,16 @@
 //! Where the glyphs of a page stand: runs the text operators of its content (PDF 32000, chapter 9).
 
-use std::cell::RefCell;
-use std::collections::HashMap;
 use std::rc::Rc;
-use std::sync::Arc;
 
 use hayro_font::hayro_cmap::BfString;
 use hayro_font::kurbo::{Affine, Point, Vec2};
-use hayro_font::{CMapResolverFn, Font, FontCache, FontGlyph, FontQuery, FontResolverFn};
+use hayro_font::{Font, FontGlyph};
 use hayro_syntax::content::TypedIter;
 use hayro_syntax::content::ops::TypedInstruction;
 use hayro_syntax::object::{Array, Dict, Name, Number, Object, Stream};
 use hayro_syntax::page::{Page, Resources};
 
+use super::fonts::{Fonts, Style};
 use super::guard::Budget;
 
 /// Deepest nesting of forms in forms.
@@ -35,39 +33,6 @@ pub(super) struct Glyph {
     pub(super) style: Style,
     /// True when the line runs left to right.
     pub(super) upright: bool,
-}
-
-/// What the name of a font gives away.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Style {
-    pub(super) bold: bool,
-    pub(super) italic: bool,
-    /// Symbols or letters of formulas.
-    pub(super) math: bool,
-}
-
-/// The fonts of a file and what they were found under.
-pub(super) struct Fonts<'a> {
-    cache: FontCache<'a>,
-    /// By the place of their dictionary in the file.
-    loaded: RefCell<HashMap<*const u8, Option<Rc<(Font<'a>, Style)>>>>,
-    programs: FontResolverFn,
-    cmaps: CMapResolverFn,
-}
-
-impl Fonts<'_> {
-    pub(super) fn new() -> Self {
-        let programs: FontResolverFn = Arc::new(|query| match query {
-            FontQuery::Standard(font) => Some(font.get_font_data()),
-            FontQuery::Fallback(query) => Some(query.pick_standard_font().get_font_data()),
-        });
-        Self {
-            cache: FontCache::new(),
-            loaded: RefCell::default(),
-            programs,
-            cmaps: Arc::new(|_| None),
-        }
-    }
 }
 
 /// The glyphs of a page in the order in which they are drawn.
@@ -160,7 +125,9 @@ impl<'a> Painter<'_, 'a> {
                     }
                 }
                 TypedInstruction::TextFont(op) => {
-                    state.font = resources.get_font(op.0).and_then(|dict| self.font(&dict));
+                    state.font = resources
+                        .get_font(op.0)
+                        .and_then(|dict| self.fonts.font(&dict, self.budget));
                     state.size = op.1.as_f64();
                 }
                 other => self.text(other, &mut state),
@@ -238,53 +205,6 @@ impl<'a> Painter<'_, 'a> {
             Some(resources) => self.run(&content, &Resources::new(resources), &inside, depth),
             None => self.run(&content, around, &inside, depth),
         }
-    }
-
-    fn font(&self, dict: &Dict<'a>) -> Option<Rc<(Font<'a>, Style)>> {
-        let key = dict.data().as_ptr();
-        if let Some(font) = self.fonts.loaded.borrow().get(&key) {
-            return font.clone();
-        }
-        let font = self.load(dict);
-        self.fonts.loaded.borrow_mut().insert(key, font.clone());
-        font
-    }
-
-    /// Loads a font, unless one of its streams is a bomb.
-    fn load(&self, dict: &Dict<'a>) -> Option<Rc<(Font<'a>, Style)>> {
-        let descendant = dict
-            .get::<Array<'_>>("DescendantFonts")
-            .and_then(|fonts| fonts.iter::<Dict<'_>>().next());
-        let descriptor = |dict: &Dict<'a>| dict.get::<Dict<'_>>("FontDescriptor");
-        let descriptor = descriptor(dict)
-            .or_else(|| descendant.as_ref().and_then(descriptor))
-            .unwrap_or_default();
-        let streams = [
-            dict.get::<Stream<'_>>("ToUnicode"),
-            dict.get::<Stream<'_>>("Encoding"),
-            descendant
-                .as_ref()
-                .and_then(|font| font.get::<Stream<'_>>("CIDToGIDMap")),
-            descriptor.get::<Stream<'_>>("FontFile"),
-            descriptor.get::<Stream<'_>>("FontFile2"),
-            descriptor.get::<Stream<'_>>("FontFile3"),
-        ];
-        if !streams
-            .iter()
-            .flatten()
-            .all(|stream| self.budget.admit(stream))
-        {
-            return None;
-        }
-        let font = self
-            .fonts
-            .cache
-            .font(dict, &self.fonts.programs, &self.fonts.cmaps)?;
-        let name = dict
-            .get::<Name<'_>>("BaseFont")
-            .map(|name| name.as_str().to_owned())
-            .unwrap_or_default();
-        Some(Rc::new((font, style(&name))))
     }
 
     fn show(&mut self, bytes: &[u8], state: &mut State<'a>) {
@@ -368,41 +288,4 @@ impl<'a> Painter<'_, 'a> {
 
 fn affine(numbers: [Number; 6]) -> Affine {
     Affine::new(numbers.map(|number| number.as_f64()))
-}
-
-/// Bold, italic or mathematical, by the names that type foundries and TeX give their fonts.
-fn style(name: &str) -> Style {
-    let name = name.split_once('+').map_or(name, |(_, name)| name);
-    let lower = name.to_ascii_lowercase();
-    let has = |parts: &[&str]| parts.iter().any(|part| lower.contains(part));
-    let starts = |parts: &[&str]| parts.iter().any(|part| lower.starts_with(part));
-    Style {
-        bold: has(&[
-            "bold", "cmbx", "lmbx", "medi", "black", "heavy", "sfbx", "cmcsc",
-        ]),
-        italic: has(&["ital", "obli", "cmti", "lmri", "slant", "cmsl"]),
-        math: starts(&[
-            "cmmi",
-            "cmsy",
-            "cmex",
-            "lmmi",
-            "lmsy",
-            "lmmathit",
-            "lmmathsy",
-            "lmex",
-            "msam",
-            "msbm",
-            "mtmi",
-            "mtsy",
-            "rtxmi",
-            "rtxsy",
-            "symbol",
-            "txsy",
-            "txmi",
-            "txex",
-            "stix2math",
-            "eufm",
-            "rsfs",
-        ]) || has(&["math"]),
-    }
 }

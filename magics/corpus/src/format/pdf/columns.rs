@@ -1,0 +1,206 @@
+//! Columns in reading order, found by the white between them.
+//!
+//! A region is cut where a gutter runs down between enough lines on both sides; lines that cross it (titles, wide
+//! figures) cut the gutter into stretches (after Breuel, "Two geometric algorithms for layout analysis", 2002).
+
+use super::lines::{Column, column};
+use super::words::Word;
+
+/// Cuts words into columns in reading order.
+pub(super) fn columns(words: Vec<Word>, body: f32) -> Vec<Column> {
+    let mut columns = Vec::new();
+    cut(words, body, 0, &mut columns);
+    columns
+}
+
+fn cut(mut words: Vec<Word>, body: f32, depth: u32, columns: &mut Vec<Column>) {
+    if words.is_empty() {
+        return;
+    }
+    let gutter = if depth < 8 {
+        gutter(&words, body)
+    } else {
+        None
+    };
+    let Some(gutter) = gutter else {
+        columns.push(column(words));
+        return;
+    };
+    let below = words
+        .extract_if(.., |word| word.top() >= gutter.bottom)
+        .collect();
+    let above = words
+        .extract_if(.., |word| word.bottom() <= gutter.top)
+        .collect();
+    let right = words
+        .extract_if(.., |word| (word.x0 + word.x1) / 2.0 > gutter.x)
+        .collect();
+    for part in [above, words, right, below] {
+        cut(part, body, depth + 1, columns);
+    }
+}
+
+/// White that runs down between two columns.
+#[derive(Debug, Clone, Copy)]
+struct Gutter {
+    x: f32,
+    top: f32,
+    bottom: f32,
+    score: f32,
+}
+
+/// The best gutter of a region: the one with the most lines on its poorer side.
+fn gutter(words: &[Word], body: f32) -> Option<Gutter> {
+    let left = words.iter().map(|word| word.x0).fold(f32::MAX, f32::min);
+    let right = words.iter().map(|word| word.x1).fold(f32::MIN, f32::max);
+    let mut sorted: Vec<&Word> = words.iter().collect();
+    sorted.sort_by(|a, b| a.y.total_cmp(&b.y).then(a.x0.total_cmp(&b.x0)));
+    let mut best: Option<Gutter> = None;
+    let mut x = left + 0.15 * (right - left);
+    while x < left + 0.85 * (right - left) {
+        if let Some(found) = stretch(&sorted, x, body)
+            && best.is_none_or(|best| found.score > best.score)
+        {
+            best = Some(found);
+        }
+        x += 2.0;
+    }
+    best
+}
+
+/// The best stretch of white around `x`, between words that cross it.
+fn stretch(sorted: &[&Word], x: f32, body: f32) -> Option<Gutter> {
+    let half = 0.32 * body;
+    let mut best: Option<Gutter> = None;
+    let mut from = 0;
+    let crosses = |word: &Word| word.x0 < x + half && word.x1 > x - half;
+    for at in 0..=sorted.len() {
+        if at < sorted.len() && !crosses(sorted[at]) {
+            continue;
+        }
+        // A crossing line takes all its words with it, also those that stand before it in the order.
+        let line_y = sorted
+            .get(at)
+            .map_or(f32::MAX, |word| word.y - 0.3 * word.size);
+        let to = from + sorted[from..at].partition_point(|word| word.y < line_y);
+        if let Some(found) = weigh(&sorted[from..to], x, body)
+            && best.is_none_or(|best| found.score > best.score)
+        {
+            best = Some(found);
+        }
+        from = at + 1;
+        while at < sorted.len()
+            && from < sorted.len()
+            && sorted[from].y < sorted[at].y + 0.3 * body
+            && !crosses(sorted[from])
+        {
+            from += 1;
+        }
+    }
+    best
+}
+
+/// Whether the words on both sides of `x` look like columns of text, and how good a cut it is.
+fn weigh(words: &[&Word], x: f32, body: f32) -> Option<Gutter> {
+    let words = without_tables(words, x, body);
+    let (left, right) = (
+        Side::of(words, body, |middle| middle <= x),
+        Side::of(words, body, |middle| middle > x),
+    );
+    if !left.is_text(body) || !right.is_text(body) {
+        return None;
+    }
+    let top = words.iter().map(|word| word.top()).fold(f32::MAX, f32::min);
+    let bottom = words
+        .iter()
+        .map(|word| word.bottom())
+        .fold(f32::MIN, f32::max);
+    // The wider the white, the better, but lines count more.
+    let score = left.n_lines.min(right.n_lines) as f32
+        + ((right.x0 - left.x1) / body).clamp(0.0, 3.0) * 0.1;
+    Some(Gutter {
+        x: f32::midpoint(left.x1, right.x0),
+        top,
+        bottom,
+        score,
+    })
+}
+
+/// What stands on one side of a gutter.
+struct Side {
+    n_lines: usize,
+    n_words: usize,
+    ink: f32,
+    x0: f32,
+    x1: f32,
+}
+
+impl Side {
+    fn of(words: &[&Word], body: f32, is_here: impl Fn(f32) -> bool) -> Self {
+        let mut side = Self {
+            n_lines: 0,
+            n_words: 0,
+            ink: 0.0,
+            x0: f32::MAX,
+            x1: f32::MIN,
+        };
+        let mut y = f32::MIN;
+        for word in words
+            .iter()
+            .filter(|word| is_here(f32::midpoint(word.x0, word.x1)))
+        {
+            if word.y > y + 0.5 * body {
+                side.n_lines += 1;
+                y = word.y;
+            }
+            side.n_words += 1;
+            side.ink += word.x1 - word.x0;
+            side.x0 = side.x0.min(word.x0);
+            side.x1 = side.x1.max(word.x1);
+        }
+        side
+    }
+
+    /// Columns of text have some lines, several words a line and little white; columns of a table have not.
+    fn is_text(&self, body: f32) -> bool {
+        let width = self.x1 - self.x0;
+        self.n_lines >= 4
+            && width > 10.0 * body
+            && self.n_words as f32 > 2.5 * self.n_lines as f32
+            && self.ink > 0.4 * width * self.n_lines as f32
+    }
+}
+
+/// Leaves out rows at the top and the bottom that have several cells on both sides of `x`: a table over both columns.
+fn without_tables<'a, 'w>(words: &'a [&'w Word], x: f32, body: f32) -> &'a [&'w Word] {
+    let is_row = |row: &[&Word]| {
+        let cells = |is_left: bool| {
+            let mut side: Vec<&&Word> = row
+                .iter()
+                .filter(|word| (f32::midpoint(word.x0, word.x1) <= x) == is_left)
+                .collect();
+            side.sort_by(|a, b| a.x0.total_cmp(&b.x0));
+            1 + side
+                .windows(2)
+                .filter(|pair| pair[1].x0 - pair[0].x1 > body)
+                .count()
+        };
+        cells(true) >= 2 && cells(false) >= 2
+    };
+    let mut words = words;
+    while let Some(first) = words.first() {
+        let n_row = words.partition_point(|word| word.y < first.y + 0.3 * body);
+        if !is_row(&words[..n_row]) {
+            break;
+        }
+        words = &words[n_row..];
+    }
+    while let Some(last) = words.last() {
+        let from = words.partition_point(|word| word.y <= last.y - 0.3 * body);
+        if !is_row(&words[from..]) {
+            break;
+        }
+        words = &words[..from];
+    }
+    words
+}
