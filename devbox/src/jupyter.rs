@@ -46,7 +46,7 @@ impl Lab {
             .args(["lab", "--log-level=WARN", "--ServerApp.ip=127.0.0.1"])
             .arg(format!("--ServerApp.port={}", self.port))
             .arg(format!("--ServerApp.root_dir={}", notebooks.display()))
-            .arg("--LabApp.news_url=")
+            .arg("--LabApp.news_url=None")
             .arg("--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate");
         if self.no_browser {
             command.arg("--no-browser");

@@ -23,6 +23,13 @@ FLAGS = (
 RUN_ALL_MS = 900_000
 APPEARS_MS = 120_000
 
+CONNECTED = """async () => {
+    const panel = window.jupyterapp.shell.currentWidget;
+    await panel.context.ready;
+    await panel.sessionContext.ready;
+    await panel.sessionContext.session.kernel.info;
+}"""
+
 FINISHED = """() => {
     const cells = [...document.querySelectorAll('.jp-CodeCell')];
     const prompts = cells.map(c => c.querySelector('.jp-InputArea-prompt').textContent.trim());
@@ -63,6 +70,8 @@ def lab(tmp_path_factory):
     shutil.copytree(NOTEBOOKS, folder, ignore=shutil.ignore_patterns(".ipynb_checkpoints"))
     command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root"]
     command += ["--ServerApp.ip=127.0.0.1", "--ServerApp.port=0", f"--ServerApp.root_dir={home}"]
+    command += ["--LabApp.expose_app_in_browser=True", "--LabApp.news_url=None"]
+    command += ["--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]
     server = subprocess.Popen(
         command,
         stdin=subprocess.DEVNULL,
@@ -107,6 +116,8 @@ def open_notebook(page_of, url, path):
     """A page with the notebook `path` of the server's folder."""
     page = page_of(f"{url}lab/tree/notebooks/{path}?token={TOKEN}")
     page.wait_for_selector(".jp-Notebook .jp-CodeCell", timeout=APPEARS_MS)
+    # Before that, JupyterLab has no kernel to send cells to, and drops them.
+    page.evaluate(CONNECTED)
     return page
 
 
