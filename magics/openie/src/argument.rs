@@ -137,6 +137,26 @@ impl Syntax<'_> {
         }
     }
 
+    /// Whether the argument at `at` is a clause: "that …", "why …", or a subject with its verb.
+    fn clause_follows(self, at: usize, subjects: &[Option<Subject>]) -> bool {
+        let Some(word) = self.words.get(at) else {
+            return false;
+        };
+        if word.is(&["that", "why", "how", "what", "whether"]) && self.phrases.around(at).is_none()
+        {
+            return true;
+        }
+        let Some(phrase) = self.phrases.at(at) else {
+            return false;
+        };
+        self.group_at(phrase.end).is_some_and(|group| {
+            self.groups[group].kind == crate::verb::Kind::Finite
+                && subjects[group]
+                    .as_ref()
+                    .is_some_and(|subject| subject.role == Role::Main)
+        })
+    }
+
     /// Goes on to the end of the clause.
     fn object_end(self, from: usize, saying: bool, subjects: &[Option<Subject>]) -> usize {
         let mut at = from;

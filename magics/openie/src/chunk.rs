@@ -24,7 +24,7 @@ impl Phrases {
         };
         let mut at = 0;
         while at < n {
-            let Some(end) = phrase_end(words, at) else {
+            let Some(end) = quoted_end(words, at).or_else(|| phrase_end(words, at)) else {
                 at += 1;
                 continue;
             };
@@ -64,6 +64,15 @@ impl Phrases {
             .flatten()
             .map(|number| &self.all[number])
     }
+}
+
+/// Where a noun phrase that fills quotation marks ends, marks and all.
+fn quoted_end(words: &[Word], from: usize) -> Option<usize> {
+    if !matches!(words[from].text, "``" | "“" | "`" | "\"") || from + 1 >= words.len() {
+        return None;
+    }
+    let end = phrase_end(words, from + 1)?;
+    matches!(words.get(end)?.text, "''" | "”" | "'" | "\"").then_some(end + 1)
 }
 
 /// Where the noun phrase that starts at `from` ends, if there is one.

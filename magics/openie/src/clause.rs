@@ -1,4 +1,4 @@
-//! Statements of a sentence: verbs with their subjects and arguments, appositions, possessions.
+//! Statements of a sentence: verbs with their subjects and arguments, then what noun phrases say by themselves.
 
 use std::ops::Range;
 
@@ -7,7 +7,7 @@ use crate::chunk::Phrases;
 use crate::sentence::{Pos, Word};
 use crate::subject::{Role, Subject, Syntax, subjects};
 use crate::tag::Form;
-use crate::verb::{Kind, groups};
+use crate::verb::groups;
 
 /// All statements of a sentence.
 pub(crate) fn clauses(words: &[Word], phrases: &Phrases) -> Vec<Clause> {
@@ -18,7 +18,7 @@ pub(crate) fn clauses(words: &[Word], phrases: &Phrases) -> Vec<Clause> {
         groups: &groups,
     };
     let subjects = subjects(syntax);
-    let initial = syntax.initial_adverbial();
+    let initial = syntax.initial_adverbial(&subjects);
     let mut initial_used = false;
     let mut clauses = Vec::new();
     for (number, subject) in subjects.iter().enumerate() {
@@ -33,13 +33,15 @@ pub(crate) fn clauses(words: &[Word], phrases: &Phrases) -> Vec<Clause> {
         }
         clauses.push(clause);
     }
+    syntax.add_speeches(&subjects, &mut clauses);
     clauses.extend(syntax.appositions());
     clauses.extend(syntax.possessions());
     clauses
 }
 
 impl Syntax<'_> {
-    fn text(self, range: Range<usize>) -> String {
+    /// The words of a range with single spaces between them.
+    pub(crate) fn text(self, range: Range<usize>) -> String {
         self.words[range]
             .iter()
             .map(|word| word.text)
@@ -59,7 +61,7 @@ impl Syntax<'_> {
         if self.words[group.first].form == Form::Participle {
             if let Some(helper) = subject.shared_with.and_then(|with| self.auxiliaries(with)) {
                 relation = format!("{helper} {relation}");
-            } else if subject.role == Role::Reduced || subject.role == Role::Participial {
+            } else if matches!(subject.role, Role::Reduced | Role::Participial) {
                 relation = format!("was {relation}");
             }
         }
@@ -85,75 +87,26 @@ impl Syntax<'_> {
         0.6 + role - 0.005 * object.len() as f32 - 0.002 * self.words.len() as f32
     }
 
-    /// Time or place before the first clause, set off by a comma.
-    fn initial_adverbial(self) -> Option<Range<usize>> {
+    /// Time or place before the first clause, mostly set off by a comma.
+    fn initial_adverbial(self, subjects: &[Option<Subject>]) -> Option<Range<usize>> {
         let first = self.words.first()?;
         let starts = matches!(first.pos, Pos::Preposition | Pos::Adverb | Pos::Number)
             || first.is(&["earlier", "last", "later", "this", "next"]);
-        let comma = self.words.iter().take(12).position(Word::is_comma)?;
-        (starts && comma >= 2 && self.groups.iter().all(|group| group.range.start >= comma))
-            .then_some(0..comma)
-    }
-
-    /// "Ada, a mathematician," says that Ada is a mathematician.
-    fn appositions(self) -> Vec<Clause> {
-        let mut clauses = Vec::new();
-        for phrase in &self.phrases.all {
-            if !self.words.get(phrase.end).is_some_and(Word::is_comma) {
-                continue;
-            }
-            let Some(next) = self.phrases.at(phrase.end + 1) else {
-                continue;
-            };
-            let mut end = next.end;
-            while self
-                .words
-                .get(end)
-                .is_some_and(|word| word.pos == Pos::Preposition)
-            {
-                match self.phrases.at(end + 1) {
-                    Some(more) => end = more.end,
-                    None => break,
-                }
-            }
-            let closed = self
-                .words
-                .get(end)
-                .is_none_or(|word| word.is_comma() || word.is_stop());
-            let named = self.words[phrase.end - 1].pos == Pos::Name
-                || self.words[phrase.start].pos == Pos::Name;
-            if closed && named && self.words[next.start].is(&["a", "an", "the"]) {
-                clauses.push(Clause {
-                    subject: phrase.clone(),
-                    relation: "is".to_owned(),
-                    relation_span: next.start..next.start,
-                    object: next.start..end,
-                    adverbial: None,
-                    confidence: 0.45,
-                });
-            }
-        }
-        clauses
-    }
-
-    /// "Ada's machine" says that Ada has a machine.
-    fn possessions(self) -> Vec<Clause> {
-        let owned = |phrase: &Range<usize>| {
-            let mark = phrase
-                .clone()
-                .skip(1)
-                .find(|&at| self.words[at].pos == Pos::Possessive)?;
-            (mark + 1 < phrase.end).then(|| Clause {
-                subject: phrase.start..mark,
-                relation: "has".to_owned(),
-                relation_span: mark..mark + 1,
-                object: mark + 1..phrase.end,
-                adverbial: None,
-                confidence: 0.3,
-            })
-        };
-        self.phrases.all.iter().filter_map(owned).collect()
+        let verb = self.groups.first()?.range.start;
+        let comma = self
+            .words
+            .iter()
+            .take(12)
+            .position(Word::is_comma)
+            .filter(|&comma| comma < verb && comma >= 2);
+        let subject = subjects
+            .first()?
+            .as_ref()
+            .filter(|subject| subject.role == Role::Main);
+        let start = subject
+            .map(|subject| subject.range.start)
+            .filter(|&at| at > 1 && first.pos == Pos::Preposition);
+        let end = comma.or(start)?;
+        (starts && verb >= end).then_some(0..end)
     }
 }
-
-const _: Kind = Kind::Finite;

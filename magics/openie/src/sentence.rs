@@ -113,12 +113,32 @@ pub(crate) fn words<'a>(texts: &[&'a str]) -> Vec<Word<'a>> {
             }
         })
         .collect();
+    join_hyphened(&mut words);
     for i in 0..words.len() {
         let pos = repaired(&words, i);
         words[i].pos = pos;
         words[i].form = form(&words, i);
     }
     words
+}
+
+/// In "per - share", "locking - in" and "FHA - insured" every part belongs to a noun phrase.
+fn join_hyphened(words: &mut [Word]) {
+    for i in 1..words.len().saturating_sub(1) {
+        if !matches!(words[i].text, "-" | "‐" | "‑")
+            || words[i - 1].pos == Pos::Mark
+            || words[i + 1].pos == Pos::Mark
+        {
+            continue;
+        }
+        words[i].pos = Pos::Mark;
+        if !words[i - 1].is_noun() && words[i - 1].pos != Pos::Number {
+            words[i - 1].pos = Pos::Adjective;
+        }
+        if !words[i + 1].is_noun() && words[i + 1].pos != Pos::Number {
+            words[i + 1].pos = Pos::Adjective;
+        }
+    }
 }
 
 fn pos(text: &str, lower: &str, class: Class) -> Pos {
@@ -234,7 +254,17 @@ fn that(words: &[Word], i: usize) -> Pos {
         .iter()
         .find(|word| word.pos != Pos::Adverb)
         .is_some_and(Word::is_verbal);
-    if words[i].pos == Pos::Determiner && !verb_next {
+    let plural = words.get(i + 1).is_some_and(|word| {
+        matches!(
+            word.pos,
+            Pos::Determiner | Pos::Pronoun | Pos::Name | Pos::PossessivePronoun
+        ) || (word.lower.ends_with('s') && word.pos == Pos::Noun)
+            || (word.pos == Pos::Adjective
+                && words
+                    .get(i + 2)
+                    .is_some_and(|noun| noun.pos == Pos::Noun && noun.lower.ends_with('s')))
+    });
+    if words[i].pos == Pos::Determiner && !verb_next && !plural {
         return Pos::Determiner;
     }
     let noun_before = i > 0

@@ -247,13 +247,16 @@ impl Syntax<'_> {
     /// followed unless `deep`.
     pub(crate) fn extended(self, end: usize, deep: bool) -> Option<Range<usize>> {
         let mut start = self.phrases.before(end)?.start;
-        for _ in 0..6 {
+        let mut list = false;
+        for _ in 0..8 {
             let Some(at) = start.checked_sub(1) else {
                 break;
             };
             let left = match self.words[at].pos {
                 Pos::Preposition if deep || self.words[at].lower == "of" => self.phrases.before(at),
+                Pos::Mark if list && self.words[at].is_comma() => self.phrases.before(at),
                 Pos::Conjunction if self.words[at].is(&["and", "or", "&"]) => {
+                    list = true;
                     let comma = at > 0 && self.words[at - 1].is_comma();
                     self.phrases
                         .before(at)

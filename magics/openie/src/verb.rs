@@ -103,6 +103,9 @@ fn joins(words: &[Word], at: usize) -> bool {
         .iter()
         .rev()
         .find(|word| !matches!(word.pos, Pos::Adverb | Pos::Not));
+    if words[at - 1].pos == Pos::Verb && words[at].form == Form::Participle {
+        return words[at - 1].is(&["get", "gets", "got", "getting", "have", "has", "had"]);
+    }
     !(before.is_some_and(|word| word.pos == Pos::Verb && !word.is(&["have", "has", "had"]))
         && words[at].pos == Pos::Auxiliary
         && !words[at].is(&["be", "been", "being", "have"]))
