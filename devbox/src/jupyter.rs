@@ -45,9 +45,7 @@ impl Lab {
         command
             .args(["lab", "--log-level=WARN", "--ServerApp.ip=127.0.0.1"])
             .arg(format!("--ServerApp.port={}", self.port))
-            .arg(format!("--ServerApp.root_dir={}", notebooks.display()))
-            .arg("--LabApp.news_url=None")
-            .arg("--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate");
+            .arg(format!("--ServerApp.root_dir={}", notebooks.display()));
         if self.no_browser {
             command.arg("--no-browser");
         }
@@ -89,12 +87,22 @@ impl Install {
     }
 }
 
-/// Installs the kernelspec into the private environment.
+/// Our JupyterLab asks nothing of other machines: neither news nor new versions of itself.
+const LAB_SETTINGS: &str = r#"{
+  "@jupyterlab/apputils-extension:notification": { "fetchNews": "false", "checkForUpdates": false }
+}
+"#;
+
+/// Installs the kernelspec and our settings into the private environment.
 pub(crate) fn install_here(places: &Places, say: &mut Say) -> Result<()> {
     let started = Instant::now();
     let mut command = process::clean_command(places.built("mlk8s-kernel"));
     command.args(["install", "--prefix"]).arg(&places.venv);
     process::output(&mut command).context("installing the kernel")?;
+    let settings = places.venv.join("share/jupyter/lab/settings");
+    std::fs::create_dir_all(&settings)
+        .and_then(|()| std::fs::write(settings.join("overrides.json"), LAB_SETTINGS))
+        .context("writing the settings of JupyterLab")?;
     let venv = places.short(&places.venv);
     say.done(
         "kernel",
