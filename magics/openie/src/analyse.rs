@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::chunk::Phrases;
 use crate::clause::clauses;
-use crate::sentence::{Pos, words};
+use crate::mention::mentions;
+use crate::sentence::{Word, words};
 use crate::tokenize::tokenize;
 
 /// A noun phrase that can become a node of a graph.
@@ -55,9 +56,11 @@ pub struct Analysis {
 pub struct Clause {
     /// The phrase the statement is about
     pub subject: Range<usize>,
-    /// The relation's words; may hold words the sentence leaves out, such as "is"
+    /// The relation's words, those the sentence leaves out first
     pub relation: String,
-    /// Where the relation's own words stand
+    /// Words of the relation that the sentence leaves out, such as "is"; often empty
+    pub supplied: String,
+    /// Where the relation's own words stand; empty when all are supplied
     pub relation_span: Range<usize>,
     /// The second argument
     pub object: Range<usize>,
@@ -67,51 +70,92 @@ pub struct Clause {
     pub confidence: f32,
 }
 
-/// Mentions and triples of a sentence; ranges are bytes of `sentence`.
+/// Mentions and triples of a sentence; ranges are bytes of `sentence`. A heading has mentions but no triples.
 pub fn analyse(sentence: &str) -> Analysis {
     let spans = tokenize(sentence);
     let texts: Vec<&str> = spans.iter().map(|span| &sentence[span.clone()]).collect();
     let words = words(&texts);
     let phrases = Phrases::of(&words);
-    let bytes = |range: &Range<usize>| match range.is_empty() {
-        true => spans[range.start].start..spans[range.start].start,
-        false => spans[range.start].start..spans[range.end - 1].end,
+    let bytes = |range: &Range<usize>| {
+        let start = spans[range.start].start;
+        start..if range.is_empty() {
+            start
+        } else {
+            spans[range.end - 1].end
+        }
     };
-    let mentions: Vec<Mention> = phrases
-        .all
-        .iter()
-        .filter_map(|phrase| {
-            let start = phrase.clone().find(|&i| words[i].pos != Pos::Determiner)?;
-            let head = words[phrase.end - 1].pos;
-            (!matches!(head, Pos::Pronoun | Pos::Number)).then(|| Mention {
-                range: bytes(&(start..phrase.end)),
-                name: texts[start..phrase.end].join(" "),
-                proper: head == Pos::Name,
-            })
+    let mentions: Vec<Mention> = mentions(&words, &phrases)
+        .into_iter()
+        .map(|(range, proper)| {
+            let range = bytes(&range);
+            Mention {
+                name: one_line(&sentence[range.clone()]),
+                range,
+                proper,
+            }
         })
         .collect();
-    let triples = clauses(&words, &phrases)
+    let found = if is_heading(&words) {
+        Vec::new()
+    } else {
+        clauses(&words, &phrases)
+    };
+    let triples = found
         .into_iter()
         .map(|clause| {
             let (subject, object) = (bytes(&clause.subject), bytes(&clause.object));
-            let within = |outer: &Range<usize>, m: &Mention| {
-                outer.start <= m.range.start && m.range.end <= outer.end
+            let relation_span = bytes(&clause.relation_span);
+            let inside = |outer: &Range<usize>| {
+                let from = mentions.partition_point(|mention| mention.range.start < outer.start);
+                from..from
+                    + mentions[from..]
+                        .iter()
+                        .take_while(|mention| mention.range.end <= outer.end)
+                        .count()
             };
+            let own = one_line(&sentence[relation_span.clone()]);
             Triple {
-                relation_span: bytes(&clause.relation_span),
+                relation: [clause.supplied, own].join(" ").trim().to_owned(),
+                relation_span,
                 adverbial: clause.adverbial.as_ref().map(bytes),
                 confidence: clause.confidence,
-                relation: clause.relation,
-                subject_mention: mentions.iter().position(|m| within(&subject, m)),
-                object_mentions: (0..mentions.len())
-                    .filter(|&i| within(&object, &mentions[i]))
-                    .collect(),
+                subject_mention: Some(inside(&subject))
+                    .filter(|range| !range.is_empty())
+                    .map(|range| range.start),
+                object_mentions: inside(&object).collect(),
                 subject,
                 object,
             }
         })
         .collect();
     Analysis { mentions, triples }
+}
+
+/// Single spaces between words.
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// A line without a full stop whose longer words nearly all start with a capital, or that is very short.
+fn is_heading(words: &[Word]) -> bool {
+    let Some(last) = words.last() else {
+        return true;
+    };
+    if matches!(last.text, "." | "?" | "!" | ":" | ";" | "..." | "…")
+        || last.is_quote()
+        || last.closes()
+    {
+        return false;
+    }
+    let long: Vec<&Word> = words
+        .iter()
+        .filter(|word| word.text.chars().count() > 3)
+        .collect();
+    let capital = long
+        .iter()
+        .filter(|word| word.text.starts_with(char::is_uppercase))
+        .count();
+    words.len() < 5 || capital * 10 >= long.len() * 7
 }
 
 /// Statements of a sentence whose words are already cut, as in treebanks; ranges count words.

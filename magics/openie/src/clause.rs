@@ -57,23 +57,55 @@ impl Syntax<'_> {
     ) -> Option<Clause> {
         let predicate = self.predicate(number, subjects)?;
         let group = &self.groups[number];
-        let mut relation = self.text(predicate.relation.clone());
-        if self.words[group.first].form == Form::Participle {
-            if let Some(helper) = subject.shared_with.and_then(|with| self.auxiliaries(with)) {
-                relation = format!("{helper} {relation}");
-            } else if matches!(subject.role, Role::Reduced | Role::Participial) {
-                relation = format!("was {relation}");
+        let supplied = if self.words[group.first].form != Form::Participle {
+            String::new()
+        } else if let Some(helpers) = subject.shared_with.and_then(|with| self.auxiliaries(with)) {
+            helpers
+        } else if matches!(subject.role, Role::Reduced | Role::Participial) {
+            if self.is_plural(&subject.range) {
+                "were"
+            } else {
+                "was"
             }
-        }
+            .to_owned()
+        } else {
+            String::new()
+        };
+        let relation = [supplied.as_str(), &self.text(predicate.relation.clone())]
+            .join(" ")
+            .trim()
+            .to_owned();
         let confidence = self.confidence(subject, &predicate.object);
         Some(Clause {
             subject: subject.range.clone(),
             relation,
+            supplied,
             relation_span: predicate.relation,
             object: predicate.object,
             adverbial: None,
             confidence,
         })
+    }
+
+    /// Whether a phrase takes a plural verb, by its form.
+    fn is_plural(self, phrase: &Range<usize>) -> bool {
+        let head = self
+            .phrases
+            .at(phrase.start)
+            .map_or(phrase.end, |first| first.end)
+            - 1;
+        let word = &self.words[head];
+        let plural = word.pos == Pos::Noun
+            && word.lower.ends_with('s')
+            && !word.lower.ends_with("ss")
+            && !word.lower.ends_with("us");
+        plural
+            || word.is(&[
+                "people", "men", "women", "children", "they", "we", "these", "those",
+            ])
+            || self.words[phrase.clone()]
+                .iter()
+                .any(|word| word.lower == "and")
     }
 
     fn confidence(self, subject: &Subject, object: &Range<usize>) -> f32 {

@@ -7,6 +7,7 @@ mod argument;
 mod chunk;
 mod clause;
 mod features;
+mod mention;
 mod model;
 mod nominal;
 mod range_coder;

@@ -24,6 +24,7 @@ impl Syntax<'_> {
             (closed && named && self.words[next.start].is(&["a", "an", "the"])).then(|| Clause {
                 subject: phrase.clone(),
                 relation: "is".to_owned(),
+                supplied: "is".to_owned(),
                 relation_span: next.start..next.start,
                 object: next.start..end,
                 adverbial: None,
@@ -43,7 +44,8 @@ impl Syntax<'_> {
             (mark + 1 < phrase.end).then(|| Clause {
                 subject: phrase.start..mark,
                 relation: "has".to_owned(),
-                relation_span: mark..mark + 1,
+                supplied: "has".to_owned(),
+                relation_span: mark..mark,
                 object: mark + 1..self.with_prepositions(phrase.end, &["of"]),
                 adverbial: None,
                 confidence: 0.3,

@@ -233,10 +233,82 @@ fn repaired(words: &[Word], i: usize) -> Pos {
         "where" | "when" if before.is_some_and(|b| b.is_noun() || b.is_comma()) => {
             Pos::Subordinator
         }
+        _ if word.pos == Pos::Subordinator
+            && word.is(GERUND_PREPOSITIONS)
+            && after.is_some_and(|after| after.form == Form::Gerund || after.lower == "being") =>
+        {
+            Pos::Preposition
+        }
         _ if word.pos == Pos::Verb => verb(words, i, nominal_after),
+        _ if matches!(word.pos, Pos::Noun | Pos::Adjective) && is_missed_verb(words, i) => {
+            Pos::Verb
+        }
+        _ if word.pos == Pos::Adjective && ends_phrase(words, i) => Pos::Noun,
         _ if word.pos == Pos::Other => other(word),
         _ => word.pos,
     }
+}
+
+/// Prepositions that treebanks call subordinators before a form in -ing.
+const GERUND_PREPOSITIONS: &[&str] = &[
+    "of", "by", "for", "in", "from", "on", "with", "without", "after", "before", "at", "about",
+    "into", "to", "through", "upon", "than", "like", "against", "despite", "besides", "over",
+    "instead",
+];
+
+/// A word in -s or -ed between a noun and the start of another phrase: "the model outperforms all", "Apollo 11 landed on".
+fn is_missed_verb(words: &[Word], i: usize) -> bool {
+    let word = &words[i];
+    let Some(before) = i.checked_sub(1).map(|i| &words[i]) else {
+        return false;
+    };
+    let Some(after) = words.get(i + 1) else {
+        return false;
+    };
+    if before.is_verbal()
+        || !(before.is_noun() || before.pos == Pos::Number)
+        || word.text.starts_with(char::is_uppercase)
+    {
+        return false;
+    }
+    let phrase = matches!(
+        after.pos,
+        Pos::Determiner | Pos::PossessivePronoun | Pos::Pronoun
+    );
+    let verbless = || {
+        let clause_mark = |word: &&Word| {
+            !(word.is_comma()
+                || word.is_stop()
+                || matches!(word.pos, Pos::Subordinator | Pos::Conjunction))
+        };
+        !words[..i]
+            .iter()
+            .rev()
+            .take_while(clause_mark)
+            .any(Word::is_verbal)
+            && !words[i + 1..].iter().take_while(clause_mark).any(|word| {
+                word.pos == Pos::Auxiliary || (word.pos == Pos::Verb && word.form == Form::Finite)
+            })
+    };
+    let third = word.lower.ends_with('s') && !word.lower.ends_with("ss") && phrase;
+    let past = word.lower.ends_with("ed") && (phrase || after.pos == Pos::Preposition);
+    (third || past) && verbless()
+}
+
+/// An adjective where a noun phrase needs its noun: "its objective ,".
+fn ends_phrase(words: &[Word], i: usize) -> bool {
+    let opener = words[..i]
+        .iter()
+        .rev()
+        .find(|word| word.pos != Pos::Adjective && word.text != "-");
+    let opened = opener.is_some_and(|word| {
+        matches!(word.pos, Pos::PossessivePronoun | Pos::Possessive) || word.is(&["the", "a", "an"])
+    });
+    let next = words.get(i + 1);
+    let verb = next.is_some_and(|next| {
+        next.is_verbal() || next.is_stop() || next.is_comma() || next.pos == Pos::Preposition
+    });
+    opened && verb
 }
 
 /// Whether a single quotation mark is still open.

@@ -60,6 +60,7 @@ impl Syntax<'_> {
             clauses.push(Clause {
                 subject,
                 relation: self.text(group.range.clone()),
+                supplied: String::new(),
                 relation_span: group.range.clone(),
                 object,
                 adverbial: None,

@@ -51,10 +51,13 @@ pub(crate) fn subjects(syntax: Syntax) -> Vec<Option<Subject>> {
         let subject = syntax.subject(group, &subjects);
         subjects.push(subject);
     }
+    if let Some(subject) = syntax.initial_participle(&subjects) {
+        subjects[0] = Some(subject);
+    }
     subjects
 }
 
-impl Syntax<'_> {
+impl<'s> Syntax<'s> {
     fn subject(self, number: usize, earlier: &[Option<Subject>]) -> Option<Subject> {
         let group = &self.groups[number];
         let mut end = group.range.start;
@@ -82,6 +85,27 @@ impl Syntax<'_> {
             }
             _ => self.adjacent(number, end),
         }
+    }
+
+    /// "Founded in 1911, the company makes …": the participle is about the subject that follows.
+    fn initial_participle(self, subjects: &[Option<Subject>]) -> Option<Subject> {
+        let group = self.groups.first()?;
+        let starts = self.words[..group.range.start]
+            .iter()
+            .all(|word| word.pos == Pos::Adverb);
+        if !starts || !matches!(group.kind, Kind::Participle | Kind::Gerund) {
+            return None;
+        }
+        let main = subjects
+            .iter()
+            .flatten()
+            .find(|subject| subject.role == Role::Main)?;
+        let comma = main.range.start > 0 && self.words[main.range.start - 1].is_comma();
+        comma.then(|| Subject {
+            range: main.range.clone(),
+            role: Role::Participial,
+            shared_with: None,
+        })
     }
 
     /// The phrase a relative pronoun at `at` stands for.
@@ -252,15 +276,14 @@ impl Syntax<'_> {
             let Some(at) = start.checked_sub(1) else {
                 break;
             };
-            let left = match self.words[at].pos {
-                Pos::Preposition if deep || self.words[at].lower == "of" => self.phrases.before(at),
-                Pos::Mark if list && self.words[at].is_comma() => self.phrases.before(at),
-                Pos::Conjunction if self.words[at].is(&["and", "or", "&"]) => {
-                    list = true;
-                    let comma = at > 0 && self.words[at - 1].is_comma();
-                    self.phrases
-                        .before(at)
-                        .or_else(|| self.phrases.before(at - usize::from(comma)))
+            let word = &self.words[at];
+            let left = match word.pos {
+                Pos::Preposition if deep || word.lower == "of" => self.phrases.before(at),
+                Pos::Mark if list && word.is_comma() => self.phrases.before(at),
+                Pos::Conjunction if word.is(&["and", "or", "&"]) => {
+                    let joined = self.phrases.before(at).or_else(|| self.list_before(at));
+                    list = joined.is_some();
+                    joined
                 }
                 _ => None,
             };
@@ -268,6 +291,18 @@ impl Syntax<'_> {
             start = left.start;
         }
         Some(start..end)
+    }
+
+    /// The phrase before ", and" when another comma stands before it, as in "a, b, and c".
+    fn list_before(self, conjunction: usize) -> Option<&'s Range<usize>> {
+        let comma = conjunction
+            .checked_sub(1)
+            .filter(|&at| self.words[at].is_comma())?;
+        let phrase = self.phrases.before(comma)?;
+        let listed = phrase.start > 1
+            && self.words[phrase.start - 1].is_comma()
+            && self.phrases.before(phrase.start - 1).is_some();
+        listed.then_some(phrase)
     }
 
     /// Whether word `at` belongs to a verb group.
