@@ -111,6 +111,8 @@ pub enum Reason {
         /// Steps allowed.
         limit: u64,
     },
+    /// Has text, but no running text: the cleaning rules left nothing.
+    NothingLeft,
     /// Not one of the formats read here.
     Unsupported,
     /// The same file name and content as another file of the read.
@@ -137,6 +139,7 @@ impl fmt::Display for Reason {
                 write!(f, "too many pages: {pages}, {limit} allowed")
             }
             Self::TooMuchWork { limit } => write!(f, "too much to draw: more than {limit} steps"),
+            Self::NothingLeft => f.write_str("no running text: nothing is left after cleaning"),
             Self::Unsupported => f.write_str("not a format that is read here"),
             Self::Duplicate { of } => write!(f, "the same as `{}`", of.display()),
             Self::Io(what) => write!(f, "not readable: {what}"),

@@ -285,7 +285,11 @@ fn finish(
     }
     let (text, spans, steps) = Draft::new(&original, marks).clean(&options.skip_rules);
     if text.trim().is_empty() {
-        return failed(Reason::Empty);
+        return failed(if original.trim().is_empty() {
+            Reason::Empty
+        } else {
+            Reason::NothingLeft
+        });
     }
     let title = title
         .filter(|title| !title.trim().is_empty())

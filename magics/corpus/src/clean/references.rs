@@ -33,32 +33,58 @@ const AFTER: &[&str] = &[
 const MAX_HEADING: usize = 100;
 
 /// The list of references, from its heading to the next heading that is no part of it.
+///
+/// A part of that name whose paragraphs do not look like references (a chapter about bibliographies) stays.
 pub(super) fn list(draft: &Draft) -> Vec<Edit> {
     let text = draft.text();
     let headings: Vec<Range<usize>> = draft.marked(Role::Heading).collect();
     let mut edits: Vec<Edit> = Vec::new();
-    let mut start = None;
+    let mut open = None;
+    let mut end = |open: &mut Option<List>, at: usize| {
+        let list = open
+            .take()
+            .filter(|list| list.n_alike * 5 >= list.n_paragraphs * 2 && list.n_paragraphs > 0);
+        edits.extend(list.map(|list| removal(list.start..at)));
+    };
     for paragraph in paragraphs(text) {
-        let name = plain(&text[paragraph.clone()]);
-        let is_heading = || {
-            headings
-                .binary_search_by(|heading| heading.start.cmp(&paragraph.start))
-                .is_ok()
-        };
-        match start {
-            None if NAMES.contains(&name.as_str()) => start = Some(paragraph.start),
-            Some(from)
-                if is_heading() && !NAMES.contains(&name.as_str())
-                    || AFTER.iter().any(|after| name.starts_with(after)) =>
-            {
-                edits.push(removal(from..paragraph.start));
-                start = None;
-            }
-            _ => {}
+        let content = &text[paragraph.clone()];
+        let name = plain(content);
+        let is_list = NAMES.contains(&name.as_str());
+        let is_heading = headings
+            .binary_search_by(|heading| heading.start.cmp(&paragraph.start))
+            .is_ok();
+        if is_list || is_heading || AFTER.iter().any(|after| name.starts_with(after)) {
+            end(&mut open, paragraph.start);
+        }
+        if is_list {
+            open = Some(List {
+                start: paragraph.start,
+                n_paragraphs: 0,
+                n_alike: 0,
+            });
+        } else if let Some(list) = &mut open {
+            list.n_paragraphs += 1;
+            list.n_alike += usize::from(is_reference(content));
         }
     }
-    edits.extend(start.map(|from| removal(from..text.len())));
+    end(&mut open, text.len());
     edits
+}
+
+/// A list of references while it is read.
+struct List {
+    start: usize,
+    n_paragraphs: usize,
+    /// Paragraphs that look like references.
+    n_alike: usize,
+}
+
+/// A label in brackets at the start, or a year.
+fn is_reference(text: &str) -> bool {
+    let labelled = text.starts_with('[') && text.find(']').is_some_and(|end| end < 20);
+    let mut numbers = text.split(|c: char| !c.is_ascii_digit());
+    labelled
+        || numbers.any(|number| number.len() == 4 && matches!(&number[..2], "18" | "19" | "20"))
 }
 
 /// Paragraphs: what stands between empty lines.

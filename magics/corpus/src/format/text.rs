@@ -13,23 +13,61 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Extracted, Reason> {
     Ok(Extracted::plain(Kind::Text, title, text, remarks))
 }
 
-/// Text from bytes: by byte-order mark, else UTF-8 with what is not UTF-8 replaced and counted.
+/// Text from bytes: by byte-order mark, else UTF-8, else Windows-1252 where the bytes look like it, else as much of
+/// UTF-8 as there is, with the rest replaced and counted.
 pub(crate) fn decode(bytes: &[u8]) -> (String, Vec<String>) {
     let (text, name) = match bytes {
         [0xff, 0xfe, rest @ ..] => (utf16(rest, u16::from_le_bytes), "UTF-16"),
         [0xfe, 0xff, rest @ ..] => (utf16(rest, u16::from_be_bytes), "UTF-16"),
         [0xef, 0xbb, 0xbf, rest @ ..] => (String::from_utf8_lossy(rest).into_owned(), "UTF-8"),
+        _ if is_windows_1252(bytes) => {
+            let text = bytes.iter().map(|byte| windows_1252(*byte)).collect();
+            return (text, vec!["not UTF-8: read as Windows-1252".to_owned()]);
+        }
         _ => (String::from_utf8_lossy(bytes).into_owned(), "UTF-8"),
     };
     let replaced = text.matches('\u{fffd}').count();
-    let remarks = if replaced == 0 {
-        Vec::new()
-    } else {
-        vec![format!(
+    let remarks = match replaced {
+        0 => Vec::new(),
+        1 => vec![format!("one place was not {name} and was replaced")],
+        _ => vec![format!(
             "{replaced} places were not {name} and were replaced"
-        )]
+        )],
     };
     (text, remarks)
+}
+
+/// True for bytes that are no UTF-8, have no control characters, and are mostly ASCII without any longer UTF-8 sequence.
+fn is_windows_1252(bytes: &[u8]) -> bool {
+    if std::str::from_utf8(bytes).is_ok() {
+        return false;
+    }
+    let (mut high, mut sequences) = (0, 0);
+    for (index, byte) in bytes.iter().enumerate() {
+        match byte {
+            b'\t' | b'\n' | b'\r' | 0x0c | 0x20..=0x7e => {}
+            0x80..=0xff if !matches!(byte, 0x81 | 0x8d | 0x8f | 0x90 | 0x9d) => {
+                high += 1;
+                sequences +=
+                    usize::from(*byte >= 0xc2 && matches!(bytes.get(index + 1), Some(0x80..=0xbf)));
+            }
+            _ => return false,
+        }
+    }
+    high * 4 < bytes.len() && sequences * 4 <= high
+}
+
+/// The character of a byte in Windows-1252, the usual eight-bit code of western texts.
+fn windows_1252(byte: u8) -> char {
+    const HIGH: [char; 32] = [
+        '€', '\u{81}', '‚', 'ƒ', '„', '…', '†', '‡', 'ˆ', '‰', 'Š', '‹', 'Œ', '\u{8d}', 'Ž',
+        '\u{8f}', '\u{90}', '‘', '’', '“', '”', '•', '–', '—', '˜', '™', 'š', '›', 'œ', '\u{9d}',
+        'ž', 'Ÿ',
+    ];
+    match byte {
+        0x80..=0x9f => HIGH[usize::from(byte - 0x80)],
+        _ => char::from(byte),
+    }
 }
 
 fn utf16(bytes: &[u8], join: fn([u8; 2]) -> u16) -> String {

@@ -27,6 +27,8 @@ struct Row {
     /// 0 for the outermost row.
     rank: usize,
     y: f32,
+    /// True when more white than between lines sets it off from the text.
+    apart: bool,
     text: String,
     words: Vec<usize>,
 }
@@ -46,7 +48,7 @@ pub(super) fn take(pages: &mut [PageWords]) -> Vec<Vec<Furniture>> {
     let mut found: Vec<Vec<Furniture>> = pages.iter().map(|_| Vec::new()).collect();
     let mut gone: Vec<BTreeSet<usize>> = pages.iter().map(|_| BTreeSet::new()).collect();
     for (index, row) in rows.iter().enumerate() {
-        let number = is_page_number(&row.text) && row.rank == 0;
+        let number = is_page_number(&row.text) && row.rank == 0 && row.apart;
         if !(number || repeated.contains(&index) || counting.contains(&index))
             || !gone[row.page].is_disjoint(&row.words.iter().copied().collect())
         {
@@ -108,6 +110,7 @@ fn edges(index: usize, page: &PageWords) -> Vec<Row> {
         }
     }
     let n_rows = rows.len();
+    let heights: Vec<f32> = rows.iter().map(|(y, _)| *y).collect();
     let mut edges = Vec::new();
     for (rank, (y, mut words)) in rows.into_iter().enumerate() {
         let top = rank < DEPTH && y < 0.16 * page.height;
@@ -121,12 +124,23 @@ fn edges(index: usize, page: &PageWords) -> Vec<Row> {
             .map(|word| page.words[*word].text.as_str())
             .collect::<Vec<_>>()
             .join(" ");
+        let inward = if top {
+            heights.get(rank + 1)
+        } else {
+            rank.checked_sub(1).map(|above| &heights[above])
+        };
+        let size = words
+            .iter()
+            .map(|word| page.words[*word].size)
+            .fold(0.0, f32::max);
+        let apart = inward.is_none_or(|next| (next - y).abs() > 1.6 * size);
         let rank = if top { rank } else { n_rows - 1 - rank };
         edges.push(Row {
             page: index,
             top,
             rank,
             y,
+            apart,
             text,
             words,
         });
@@ -182,7 +196,7 @@ fn counting(rows: &[Row]) -> BTreeSet<usize> {
 /// `7`, `– 7 –`, `Page 7 of 9`, `vii`.
 fn is_page_number(text: &str) -> bool {
     let core = text.trim_matches(|c: char| {
-        c.is_whitespace() || matches!(c, '-' | '–' | '—' | '.' | '|' | '[' | ']')
+        c.is_whitespace() || matches!(c, '-' | '–' | '—' | '|' | '[' | ']')
     });
     let lower = core.to_lowercase();
     let core = lower

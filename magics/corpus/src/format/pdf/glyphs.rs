@@ -15,6 +15,8 @@ use super::guard::Budget;
 
 /// Deepest nesting of forms in forms.
 const MAX_DEPTH: u32 = 12;
+/// What drawing a form costs, in operators.
+const FORM_STEPS: u64 = 400;
 /// What stands for a glyph without a known meaning.
 pub(super) const UNKNOWN: char = '\u{fffd}';
 
@@ -188,7 +190,17 @@ impl<'a> Painter<'_, 'a> {
         let is_form = dict
             .get::<Name<'_>>("Subtype")
             .is_some_and(|name| name.as_str() == "Form");
-        if !is_form || depth > MAX_DEPTH || !self.budget.admit(form) {
+        let resources = dict.get::<Dict<'_>>("Resources");
+        // Plots draw each of their marks as a form: without fonts or further forms there is no text to find in it.
+        let no_text = resources
+            .as_ref()
+            .is_some_and(|it| !it.contains_key("Font") && !it.contains_key("XObject"));
+        if !is_form
+            || no_text
+            || depth > MAX_DEPTH
+            || !self.budget.step(FORM_STEPS)
+            || !self.budget.admit(form)
+        {
             return;
         }
         let Ok(content) = form.decoded_data() else {
@@ -201,7 +213,7 @@ impl<'a> Painter<'_, 'a> {
                 inside.ctm *= Affine::new(coefficients);
             }
         }
-        match dict.get::<Dict<'_>>("Resources") {
+        match resources {
             Some(resources) => self.run(&content, &Resources::new(resources), &inside, depth),
             None => self.run(&content, around, &inside, depth),
         }

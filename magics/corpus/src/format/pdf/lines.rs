@@ -47,7 +47,7 @@ fn group(mut words: Vec<Word>, lines: &mut Vec<Line>) {
     let from = lines.len();
     for word in large {
         match lines[from..].last_mut() {
-            Some(line) if (word.y - line.y).abs() < 0.3 * word.size.max(line.size) => {
+            Some(line) if (word.y - line.y).abs() < 0.4 * word.size.max(line.size) => {
                 line.words.push(word)
             }
             _ => lines.push(Line {
