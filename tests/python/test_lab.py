@@ -3,8 +3,10 @@
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import nbformat
 import pytest
@@ -22,6 +24,11 @@ FLAGS = (
 # All cells of the first notebook, on a busy machine with two cores.
 RUN_ALL_MS = 900_000
 APPEARS_MS = 120_000
+
+OPEN = """path => {
+    const panel = window.jupyterapp?.shell.currentWidget;
+    return panel?.context?.path === path && panel.content.widgets?.length > 0;
+}"""
 
 CONNECTED = """async () => {
     const panel = window.jupyterapp.shell.currentWidget;
@@ -62,6 +69,13 @@ def note_outside(page, url):
         page.outside.append(url)
 
 
+def free_port():
+    """A port that nobody listens on; JupyterLab takes another one if that changes."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory):
     """JupyterLab on a copy of the notebooks: its address, and the folder."""
@@ -69,7 +83,8 @@ def lab(tmp_path_factory):
     folder = home / "notebooks"
     shutil.copytree(NOTEBOOKS, folder, ignore=shutil.ignore_patterns(".ipynb_checkpoints"))
     command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root"]
-    command += ["--ServerApp.ip=127.0.0.1", "--ServerApp.port=0", f"--ServerApp.root_dir={home}"]
+    command += ["--ServerApp.ip=127.0.0.1", f"--ServerApp.port={free_port()}"]
+    command += [f"--ServerApp.root_dir={home}"]
     command += ["--LabApp.expose_app_in_browser=True"]
     server = subprocess.Popen(
         command,
@@ -113,8 +128,9 @@ def executed(tmp_path_factory):
 
 def open_notebook(page_of, url, path):
     """A page with the notebook `path` of the server's folder."""
-    page = page_of(f"{url}lab/tree/notebooks/{path}?token={TOKEN}")
-    page.wait_for_selector(".jp-Notebook .jp-CodeCell", timeout=APPEARS_MS)
+    # A workspace of its own, or JupyterLab would open what the test before left open.
+    page = page_of(f"{url}lab/workspaces/{Path(path).stem}/tree/notebooks/{path}?token={TOKEN}")
+    page.wait_for_function(OPEN, arg=f"notebooks/{path}", timeout=APPEARS_MS)
     # Before that, JupyterLab has no kernel to send cells to, and drops them.
     page.evaluate(CONNECTED)
     return page
