@@ -151,23 +151,42 @@ def shot(page, name):
     page.screenshot(path=SCREENS / f"{name}.png", full_page=True)
 
 
+def live_graph(page):
+    """The first figure of the page whose script has drawn entities."""
+    figure = page.locator("figure.mlk8s-figure", has=page.locator(".mlk8s-live svg circle[cx]")).first
+    expect(figure).to_be_visible(timeout=APPEARS_MS)
+    figure.scroll_into_view_if_needed()
+    return figure
+
+
 def check_reacts(figure):
-    """The figure is a live drawing: nodes are there, and a click on one tells about it."""
-    nodes = figure.locator("svg circle")
-    expect(nodes.first).to_be_visible(timeout=APPEARS_MS)
-    assert nodes.count() >= 2
-    before = figure.inner_text()
-    nodes.first.click(force=True)
-    expect(figure).not_to_have_text(before)
+    """An entity that is clicked tells its relations, a relation its sentences; the search finds."""
+    expect(figure.locator("img.mlk8s-static")).to_be_hidden()
+    entities = figure.locator(".mlk8s-live svg circle[cx]")
+    assert entities.count() >= 2
+    panel = figure.locator(".mlk8s-panel")
+    expect(panel).to_be_hidden()
+    # The entity with the most relations is drawn last, on top of the others.
+    entities.last.click(force=True)
+    expect(panel.locator(".mlk8s-head")).to_be_visible()
+    name = panel.locator(".mlk8s-head").inner_text().strip()
+    panel.locator(".mlk8s-row").first.click()
+    expect(panel.locator("blockquote").first).to_be_visible()
+    expect(panel.locator("blockquote cite").first).not_to_be_empty()
+    panel.get_by_title("Close").click()
+    expect(panel).to_be_hidden()
+    search = figure.get_by_label("Search entities")
+    search.fill(name)
+    expect(figure.locator(".mlk8s-list [role=option]").first).to_contain_text(name)
+    search.press("Enter")
+    expect(panel.locator(".mlk8s-head")).to_have_text(name)
 
 
 def test_the_first_notebook_in_the_browser(lab, page_of):
     url, _ = lab
     page = open_notebook(page_of, url, FIRST)
     run_all(page)
-    figure = page.locator(".jp-OutputArea-output figure", has=page.locator("svg circle")).first
-    figure.scroll_into_view_if_needed()
-    check_reacts(figure)
+    check_reacts(live_graph(page))
     shot(page, "lab-first-notebook")
     assert page.outside == []
     page.close()
@@ -177,7 +196,7 @@ def test_an_untrusted_notebook_shows_the_static_picture(lab, page_of, executed):
     url, folder = lab
     nbformat.write(executed, folder / "untrusted.ipynb")
     page = open_notebook(page_of, url, "untrusted.ipynb")
-    picture = page.locator('.jp-OutputArea-output img[src^="data:image/svg+xml"]').first
+    picture = page.locator('.jp-OutputArea-output figure img[src^="data:image/svg+xml"]').first
     expect(picture).to_be_visible(timeout=APPEARS_MS)
     assert picture.evaluate("img => img.naturalWidth") > 0
     assert page.locator(".jp-OutputArea-output script").count() == 0
@@ -191,7 +210,7 @@ def test_the_report_is_alive_without_a_network(page_of, executed, tmp_path):
     report = tmp_path / "report.html"
     report.write_text(exporter.from_notebook_node(executed)[0], encoding="utf-8")
     page = page_of(report.as_uri())
-    check_reacts(page.locator("figure", has=page.locator("svg circle")).first)
+    check_reacts(live_graph(page))
     shot(page, "report")
     assert page.outside == []
     page.close()
