@@ -4,10 +4,10 @@
 pub(crate) const KEY_BITS: u32 = 24;
 
 /// Number of features of one word in one context.
-pub(crate) const N_FEATURES: usize = 44;
+pub(crate) const N_FEATURES: usize = 50;
 
 /// How many of [`N_FEATURES`] do not depend on the tags before the word.
-pub(crate) const N_STATIC: usize = 35;
+pub(crate) const N_STATIC: usize = 39;
 
 /// What a word looks like, worked out once per word.
 #[derive(Debug, Clone, Copy, Default)]
@@ -16,8 +16,10 @@ pub(crate) struct Look {
     suffix: [u32; 5],
     prefix: [u32; 3],
     shape: u32,
-    /// Tags the training text gave the word, or 0: see `Model::lexicon`
-    pub(crate) known: u32,
+    /// Classes the training text gave the word, or 0: see `Model::lexicon`
+    known: u32,
+    /// Classes it gave the word without -s, -ed or -ing, with that ending
+    stem: u32,
 }
 
 /// Stands before and after the sentence.
@@ -27,36 +29,92 @@ const EDGE: Look = Look {
     prefix: [1; 3],
     shape: 1,
     known: 1 << 31,
+    stem: 1 << 31,
 };
 
 impl Look {
-    /// Looks at a word; `folded` is room to work in.
-    pub(crate) fn of(word: &str, folded: &mut Vec<char>) -> Self {
+    /// Looks at a word; `folded` is room to work in, `lexicon` gives the classes of a key.
+    pub(crate) fn of(word: &str, folded: &mut Vec<char>, lexicon: impl Fn(u32) -> u32) -> Self {
         fold(word, folded);
         let mut look = Self {
             shape: shape(word),
             ..Self::default()
         };
-        let mut hash = 0x9e37_79b9;
+        let mut hash = START;
         for (i, &c) in folded.iter().enumerate() {
             hash = mix(hash, c as u32);
-            if i < look.prefix.len() {
-                look.prefix[i] = hash;
+            if let Some(prefix) = look.prefix.get_mut(i) {
+                *prefix = hash;
             }
         }
-        look.word = mix(hash, 77);
+        look.word = mix(hash, END);
+        look.known = lexicon(key(0, look.word, 0));
+        look.stem = stem(folded, &lexicon);
         let mut hash = 0x85eb_ca6b;
-        for (i, &c) in folded.iter().rev().take(look.suffix.len()).enumerate() {
+        for (suffix, &c) in look.suffix.iter_mut().zip(folded.iter().rev()) {
             hash = mix(hash, c as u32);
-            look.suffix[i] = hash;
+            *suffix = hash;
         }
         look
     }
 
-    /// The key of the word in the lexicon.
-    pub(crate) fn key(&self) -> u32 {
-        key(0, self.word, 0)
+    /// The same word as if it had not been seen.
+    pub(crate) fn veiled(self) -> Self {
+        Self {
+            word: 0,
+            known: 0,
+            ..self
+        }
     }
+
+    /// The key of a word in the lexicon.
+    pub(crate) fn key(word: &str, folded: &mut Vec<char>) -> u32 {
+        fold(word, folded);
+        lexicon_key(folded, None)
+    }
+}
+
+const START: u32 = 0x9e37_79b9;
+const END: u32 = 77;
+
+fn lexicon_key(letters: &[char], last: Option<char>) -> u32 {
+    let hash = letters
+        .iter()
+        .chain(last.iter())
+        .fold(START, |hash, &c| mix(hash, c as u32));
+    key(0, mix(hash, END), 0)
+}
+
+/// Classes of what is left without -s, -ed or -ing, and which of them it was.
+fn stem(word: &[char], lexicon: &impl Fn(u32) -> u32) -> u32 {
+    let n = word.len();
+    let (ending, cut) = match word {
+        [.., 'i', 'n', 'g'] if n > 5 => (3, 3),
+        [.., 'e', 'd'] if n > 4 => (2, 2),
+        [.., 's', 's'] => (0, 0),
+        [.., 's'] if n > 3 => (1, 1),
+        _ => (0, 0),
+    };
+    if ending == 0 {
+        return 0;
+    }
+    let base = &word[..n - cut];
+    let mut classes = lexicon(lexicon_key(base, None));
+    if ending == 1 {
+        if let [rest @ .., 'i', 'e'] = base {
+            classes |= lexicon(lexicon_key(rest, Some('y')));
+        } else if let [rest @ .., 'e'] = base {
+            classes |= lexicon(lexicon_key(rest, None));
+        }
+    } else {
+        classes |= lexicon(lexicon_key(base, Some('e')));
+        if let [rest @ .., a, b] = base
+            && a == b
+        {
+            classes |= lexicon(lexicon_key(&[rest, &[*a]].concat(), None));
+        }
+    }
+    classes << 3 | ending
 }
 
 /// Lower case, digits as one digit, typographic and treebank spellings of punctuation as plain ones.
@@ -150,6 +208,10 @@ pub(crate) fn static_keys(looks: &[Look], i: usize, keys: &mut [u32; N_FEATURES]
         key(33, both(w.suffix[2], a.known), w.shape),
         key(34, b.suffix[2], w.known),
         key(35, w.word, both(a2.known, a.known)),
+        key(36, w.stem, 0),
+        key(37, w.stem, b.known),
+        key(38, w.stem, a.known),
+        key(39, w.stem, both(a.known, b.known)),
     ]);
 }
 
@@ -178,6 +240,8 @@ pub(crate) fn tag_keys(
         key(46, t, mix(w.known, b.known)),
         key(47, t2, w.suffix[1]),
         key(48, t, mix(b.word, w.known)),
+        key(49, t, w.stem),
+        key(50, t, mix(w.stem, b.known)),
     ]);
 }
 

@@ -63,11 +63,7 @@ impl Tagger {
 
     fn looks(&self, words: &[&str]) -> Vec<Look> {
         let mut room = Vec::with_capacity(16);
-        let look = |word: &&str| {
-            let mut look = Look::of(word, &mut room);
-            look.known = self.model.lexicon(look.key());
-            look
-        };
+        let look = |word: &&str| Look::of(word, &mut room, |key| self.model.lexicon(key));
         words.iter().map(look).collect()
     }
 }

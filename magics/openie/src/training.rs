@@ -49,6 +49,8 @@ pub struct Recipe {
     pub step: f32,
     /// The right class must lead by this much, or the weights are corrected
     pub margin: f32,
+    /// How often a word is made unknown while learning, so that endings and neighbours are learnt too
+    pub veil: f32,
 }
 
 impl Default for Recipe {
@@ -61,6 +63,7 @@ impl Default for Recipe {
             max_bytes: 400 << 10,
             step: 1.0,
             margin: 12.0,
+            veil: 0.15,
         }
     }
 }
@@ -108,7 +111,7 @@ fn lexicon(sentences: &[TaggedSentence], min_count: u32) -> Vec<(u32, u32)> {
     let mut room = Vec::new();
     for sentence in sentences {
         for (word, class) in sentence.words.iter().zip(&sentence.classes) {
-            counts.entry(Look::of(word, &mut room).key()).or_default()[usize::from(class.0)] += 1;
+            counts.entry(Look::key(word, &mut room)).or_default()[usize::from(class.0)] += 1;
         }
     }
     let classes = |counts: &[u32; N_CLASSES]| {
@@ -143,18 +146,16 @@ struct Trainer {
     /// Which weights may differ from zero
     allowed: Vec<u32>,
     n_steps: u32,
-    margin: f32,
+    recipe: Recipe,
+    random: u64,
 }
 
 impl Trainer {
     fn new(sentences: &[TaggedSentence], lexicon: &[(u32, u32)], recipe: &Recipe) -> Self {
         let known: BTreeMap<u32, u32> = lexicon.iter().copied().collect();
         let mut room = Vec::new();
-        let mut look = |word: &String| {
-            let mut look = Look::of(word, &mut room);
-            look.known = known.get(&look.key()).copied().unwrap_or(0);
-            look
-        };
+        let mut look =
+            |word: &String| Look::of(word, &mut room, |key| known.get(&key).copied().unwrap_or(0));
         let lessons: Vec<Lesson> = sentences
             .iter()
             .map(|s| Lesson {
@@ -178,10 +179,10 @@ impl Trainer {
             .filter(|&key: &u32| counts[key as usize] >= recipe.min_count)
             .collect();
         let allowed = vec![u32::MAX; keys.len()];
-        Self::with(lessons, keys, allowed, recipe.margin)
+        Self::with(lessons, keys, allowed, recipe.clone())
     }
 
-    fn with(mut lessons: Vec<Lesson>, keys: Vec<u32>, allowed: Vec<u32>, margin: f32) -> Self {
+    fn with(mut lessons: Vec<Lesson>, keys: Vec<u32>, allowed: Vec<u32>, recipe: Recipe) -> Self {
         let mut index = vec![u32::MAX; 1 << KEY_BITS];
         for (row, &key) in keys.iter().enumerate() {
             index[key as usize] = row as u32;
@@ -204,7 +205,8 @@ impl Trainer {
             totals: vec![[0.0; N_CLASSES]; n],
             allowed,
             n_steps: 0,
-            margin,
+            random: recipe.seed ^ 0x5eed,
+            recipe,
         }
     }
 
@@ -236,14 +238,28 @@ impl Trainer {
         let mut right = 0;
         let mut keys = [0; N_FEATURES];
         for i in 0..self.lessons[lesson].looks.len() {
+            let gold = usize::from(self.lessons[lesson].classes[i].0);
+            let open = matches!(
+                self.lessons[lesson].classes[i].tag(),
+                Tag::Noun | Tag::Verb | Tag::Adj | Tag::Adv | Tag::Propn
+            );
+            let veiled =
+                open && (next_random(&mut self.random) as f32) < self.recipe.veil * u64::MAX as f32;
+            let look = self.lessons[lesson].looks[i];
+            if veiled {
+                self.lessons[lesson].looks[i] = look.veiled();
+            }
             let current = &self.lessons[lesson];
-            let gold = usize::from(current.classes[i].0);
             tag_keys(&current.looks, i, before, before2, &mut keys);
             let mut rows = [u32::MAX; N_FEATURES];
             rows[..N_STATIC].copy_from_slice(&current.rows[i]);
-            for feature in N_STATIC..N_FEATURES {
+            if veiled {
+                static_keys(&current.looks, i, &mut keys);
+            }
+            for feature in if veiled { 0 } else { N_STATIC }..N_FEATURES {
                 rows[feature] = self.index[keys[feature] as usize];
             }
+            self.lessons[lesson].looks[i] = look;
             let mut scores = [0.0; N_CLASSES];
             for &row in rows.iter().filter(|&&row| row != u32::MAX) {
                 scores
@@ -263,7 +279,7 @@ impl Trainer {
             let guess = best(&scores);
             right += usize::from(guess == gold);
             self.n_steps += 1;
-            scores[gold] -= self.margin;
+            scores[gold] -= self.recipe.margin;
             let rival = best(&scores);
             if rival != gold {
                 self.correct(&rows, gold, 1.0);
@@ -306,7 +322,7 @@ impl Trainer {
                 rows: Vec::new(),
             })
             .collect();
-        let mut pruned = Self::with(lessons, keys, allowed, self.margin);
+        let mut pruned = Self::with(lessons, keys, allowed, self.recipe.clone());
         for (row, key) in pruned.keys.iter().enumerate() {
             let old = self.weights[self.index[*key as usize] as usize];
             for class in 0..N_CLASSES {

@@ -42,6 +42,7 @@ fn run(treebank: &Path, output: &Path, rest: &[String]) -> Result<(), Box<dyn st
             "bytes" => recipe.max_bytes = pair[1].parse()?,
             "step" => recipe.step = pair[1].parse()?,
             "margin" => recipe.margin = pair[1].parse()?,
+            "veil" => recipe.veil = pair[1].parse()?,
             "seed" => recipe.seed = pair[1].parse()?,
             _ => {}
         }
