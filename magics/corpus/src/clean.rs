@@ -294,3 +294,6 @@ fn removal(range: Range<usize>) -> Edit {
         with: String::new(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -330,3 +330,6 @@ fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
         .unwrap_or("the reader gave up")
         .to_owned()
 }
+
+#[cfg(test)]
+mod tests;

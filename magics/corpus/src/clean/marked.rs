@@ -23,9 +23,21 @@ pub(super) fn cells(draft: &Draft) -> Vec<Edit> {
     remove(draft, Role::Cells)
 }
 
-/// Displayed formulas.
+/// Displayed formulas; a paragraph around one goes on.
 pub(super) fn formulas(draft: &Draft) -> Vec<Edit> {
-    remove(draft, Role::Formula)
+    let text = draft.text();
+    let mut edits = remove(draft, Role::Formula);
+    for edit in &mut edits {
+        let (before, after) = (&text[..edit.range.start], &text[edit.range.end..]);
+        let inside = before.ends_with('\n')
+            && !before.ends_with("\n\n")
+            && after.starts_with('\n')
+            && !after.starts_with("\n\n");
+        if inside {
+            edit.range.end += 1;
+        }
+    }
+    edits
 }
 
 /// Raised numbers and signs that point to notes.

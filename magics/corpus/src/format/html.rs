@@ -30,7 +30,7 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Extracted, Reason> {
             _ => {}
         }
     }
-    page.end_block();
+    page.end();
     if page.text.trim().is_empty() {
         return Err(Reason::Empty);
     }
@@ -63,7 +63,8 @@ struct Page {
     /// Where the open block starts.
     start: usize,
     link_chars: usize,
-    cells: usize,
+    /// The cells of the open table.
+    cells: Vec<String>,
     title: String,
     heading: Option<String>,
 }
@@ -138,6 +139,17 @@ impl Page {
         for sort in &element.sorts() {
             self.depth[*sort as usize] -= 1;
         }
+        if element.name == "table" && !self.is_in(element::Sort::Table) {
+            self.end_table();
+        }
+    }
+
+    /// Closes what the page has left open.
+    fn end(&mut self) {
+        self.end_block();
+        while !self.stack.is_empty() {
+            self.pop();
+        }
     }
 
     fn text(&mut self, text: &str) {
@@ -190,12 +202,10 @@ impl Page {
     /// Ends the open block, if it has any text.
     fn end_block(&mut self) {
         use element::Sort;
-        if self.is_in(Sort::Table) && self.text.len() > self.start {
-            // The rows of a table are lines of one block.
-            if !self.text.ends_with(['\n', '|']) {
-                self.text.push_str(" |");
-            }
-            self.cells += 1;
+        if self.is_in(Sort::Table) {
+            let cell = self.text.split_off(self.start);
+            self.cells
+                .extend((!cell.trim().is_empty()).then(|| cell.trim().to_owned()));
             return;
         }
         let end = self.text.trim_end().len().max(self.start);
@@ -204,31 +214,57 @@ impl Page {
         if content.is_empty() {
             self.text.truncate(self.start);
         } else {
-            let n_words = content
-                .split_whitespace()
-                .filter(|word| *word != "|")
-                .count();
             let role = if self.is_in(Sort::Heading) {
                 self.heading.get_or_insert_with(|| content.to_owned());
                 Some(Role::Heading)
             } else if self.is_in(Sort::Listing) {
                 Some(Role::Code)
             } else {
-                (self.cells > 2 && n_words < 12 * self.cells).then_some(Role::Cells)
+                None
             };
-            self.blocks.push(Block {
-                range: self.start..end,
-                boilerplate: self.is_in(Sort::Boilerplate)
-                    || self.is_in(Sort::Header) && !self.is_in(Sort::Main),
-                in_main: self.is_in(Sort::Main),
-                link_chars: self.link_chars,
-                role,
-            });
+            self.block(self.start..end, role);
             self.text.push_str("\n\n");
         }
         self.start = self.text.len();
         self.link_chars = 0;
-        self.cells = 0;
+    }
+
+    fn block(&mut self, range: std::ops::Range<usize>, role: Option<Role>) {
+        use element::Sort;
+        self.blocks.push(Block {
+            range,
+            boilerplate: self.is_in(Sort::Boilerplate)
+                || self.is_in(Sort::Header) && !self.is_in(Sort::Main),
+            in_main: self.is_in(Sort::Main),
+            link_chars: self.link_chars,
+            role,
+        });
+    }
+
+    /// Writes the cells of a table that has ended: a table of numbers as one block, the text of a layout as paragraphs.
+    fn end_table(&mut self) {
+        let cells = std::mem::take(&mut self.cells);
+        let n_words: usize = cells
+            .iter()
+            .map(|cell| cell.split_whitespace().count())
+            .sum();
+        let is_layout = n_words >= 12 * cells.len();
+        let blocks = if is_layout {
+            cells
+        } else {
+            vec![cells.join(" | ")]
+        };
+        self.notes.retain(|note| note.end <= self.start);
+        for block in blocks.iter().filter(|block| !block.is_empty()) {
+            self.text.push_str(block);
+            self.block(
+                self.start..self.text.len(),
+                (!is_layout).then_some(Role::Cells),
+            );
+            self.text.push_str("\n\n");
+            self.start = self.text.len();
+        }
+        self.link_chars = 0;
     }
 
     /// The title of the page, or its first heading where the title is the heading and more (the name of the site).
@@ -274,5 +310,87 @@ impl Page {
         }
         marks.sort_by_key(|(range, _)| range.start);
         marks
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::clean::Draft;
+
+    fn cleaned(html: &str) -> (Option<String>, String) {
+        let found = read(html.as_bytes()).unwrap();
+        (
+            found.title,
+            Draft::new(&found.original, found.marks)
+                .clean(&BTreeSet::new())
+                .0,
+        )
+    }
+
+    #[track_caller]
+    fn check(html: &str, wanted: &str) {
+        assert_eq!(cleaned(html).1, wanted);
+    }
+
+    #[test]
+    fn the_text_of_the_article_stays() {
+        let page = "<html><head><title>Cats | A site</title><style>p{}</style></head><body><header><a href=/>A site</a></header>\
+            <nav><ul><li><a>Home</a><li><a>More</a></ul></nav><main><header><h1>Cats</h1></header>\
+            <p>Cats are <b>animals</b>.\n  They sleep.<sup>1</sup></p><script>var x = '<p>no</p>';</script><ul><li>one<li>two</ul></main>\
+            <aside>Read also</aside><footer>Copyright</footer></body></html>";
+        assert_eq!(
+            cleaned(page),
+            (
+                Some("Cats".to_owned()),
+                "Cats\n\nCats are animals. They sleep.\n\n• one\n\n• two".to_owned()
+            )
+        );
+    }
+
+    #[test]
+    fn tags_in_text_are_text() {
+        let page = "<title>A <script>alert(1)</script> title</title><p>2 &lt; 3 &amp; <i>4 &gt; 3</i>&nbsp;!</p>";
+        assert_eq!(
+            cleaned(page),
+            (
+                Some("A <script>alert(1)</script> title".to_owned()),
+                "2 < 3 & 4 > 3 !".to_owned()
+            )
+        );
+    }
+
+    #[test]
+    fn soup_is_eaten() {
+        check(
+            "<p>one<p>two<br>three<div>four</p></div>five",
+            "one\n\ntwo three\n\nfour\n\nfive",
+        );
+        check("text without any tag", "text without any tag");
+        check(
+            "<nav><p>all of the page is in a nav that nobody closed",
+            "all of the page is in a nav that nobody closed",
+        );
+        check(&format!("{}deep", "<div>".repeat(100_000)), "deep");
+    }
+
+    #[test]
+    fn tables_of_numbers_go_and_tables_for_layout_stay() {
+        check(
+            "<p>Before.</p><table><tr><td>1<td>2<tr><td>3<td>4</table><p>After.</p>",
+            "Before.\n\nAfter.",
+        );
+        let long = "this is a whole sentence that somebody laid out with a table in the old days of the web.";
+        check(&format!("<table><tr><td>{long}</td></tr></table>"), long);
+    }
+
+    #[test]
+    fn a_page_without_text_is_empty() {
+        assert_eq!(
+            read(b"<html><script>x</script></html>").unwrap_err(),
+            Reason::Empty
+        );
     }
 }

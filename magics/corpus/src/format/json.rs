@@ -110,3 +110,49 @@ fn first_text(object: &Map<String, Value>, fields: &[&str]) -> Option<String> {
         (!text.trim().is_empty()).then_some(text)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(json: &str, wanted: &[(Option<&str>, &str)]) {
+        let records = read(json.as_bytes()).unwrap();
+        let found: Vec<_> = records
+            .iter()
+            .map(|record| (record.title.as_deref(), record.original.as_str()))
+            .collect();
+        assert_eq!(found, wanted);
+    }
+
+    #[test]
+    fn objects_arrays_and_lines() {
+        check(r#"{"title": "T", "text": "One."}"#, &[(Some("T"), "One.")]);
+        check(
+            r#"[{"headline": "T", "body": "One."}, "Two."]"#,
+            &[(Some("T"), "One."), (None, "Two.")],
+        );
+        check(
+            "{\"abstract\": \"One.\"}\n{\"Content\": [\"Two.\", \"Three.\"]}\n",
+            &[(None, "One."), (None, "Two.\n\nThree.")],
+        );
+        check(
+            r#"{"articles": [{"text": "One."}], "title": "all"}"#,
+            &[(None, "One.")],
+        );
+        check(
+            r#"{"text": "Whole.", "abstract": "Part."}"#,
+            &[(None, "Whole.")],
+        );
+    }
+
+    #[test]
+    fn what_has_no_text_is_told() {
+        let records = read(br#"[{"text": "One."}, {"id": 1}, {"text": ""}]"#).unwrap();
+        assert_eq!(records[0].remarks, ["2 of 3 records have no text"]);
+        assert!(matches!(read(br#"{"id": 1}"#), Err(Reason::Broken(_))));
+        assert!(matches!(read(br#"{"text": "#), Err(Reason::Broken(_))));
+        assert_eq!(read(b"[]").unwrap_err(), Reason::Empty);
+        assert!(read("[".repeat(100_000).as_bytes()).is_err());
+    }
+}

@@ -115,7 +115,11 @@ impl Writer {
                 self.gap();
             }
             TagEnd::TableCell => self.text.push_str(" | "),
-            TagEnd::TableRow | TagEnd::TableHead => self.text.push('\n'),
+            TagEnd::TableRow | TagEnd::TableHead => {
+                self.text
+                    .truncate(self.text.trim_end_matches([' ', '|']).len());
+                self.text.push('\n');
+            }
             TagEnd::Table => {
                 if let Some(start) = self.table.take() {
                     self.marks.push((start..self.text.len(), Role::Cells));
@@ -159,4 +163,66 @@ fn without_tags(html: &str) -> String {
         }
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect;
+
+    use super::*;
+
+    #[test]
+    fn blocks_become_paragraphs() {
+        let source = "---\ntitle: \"The title\"\nauthor: me\n---\n# Heading\n\nA *para*\nwith [a link](x).\n\n- one\n- two\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n```rust\nfn main() {}\n```\n\n> quoted <b>text</b>\n";
+        let found = read(source.as_bytes()).unwrap();
+        assert_eq!(found.title.as_deref(), Some("The title"));
+        expect![[r"
+            Heading
+
+            A para
+            with a link.
+
+            • one
+
+            • two
+
+            a | b
+            1 | 2
+
+            fn main() {}
+
+            quoted text
+
+        "]]
+        .assert_eq(&found.original);
+        let marked: Vec<_> = found
+            .marks
+            .iter()
+            .map(|(range, role)| (*role, found.original[range.clone()].trim()))
+            .collect();
+        assert_eq!(
+            marked,
+            [
+                (Role::Heading, "Heading"),
+                (Role::Cells, "a | b\n1 | 2"),
+                (Role::Code, "fn main() {}")
+            ]
+        );
+    }
+
+    #[test]
+    fn the_first_heading_is_the_title() {
+        assert_eq!(
+            read(b"Text\n\n## A <script> title\n")
+                .unwrap()
+                .title
+                .as_deref(),
+            Some("A  title")
+        );
+        assert_eq!(read(b"\n \n").unwrap_err(), Reason::Empty);
+        assert_eq!(
+            read("> ".repeat(20_000).as_bytes()).unwrap_err(),
+            Reason::Empty
+        );
+    }
 }

@@ -140,3 +140,6 @@ fn is_title(title: &str) -> bool {
         || lower.ends_with(".pdf");
     lower.chars().filter(|c| c.is_alphabetic()).count() > 3 && !program
 }
+
+#[cfg(test)]
+mod tests;

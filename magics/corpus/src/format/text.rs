@@ -85,3 +85,44 @@ fn title(text: &str) -> Option<String> {
     let short = first.chars().count() <= 160 && !first.ends_with('.');
     (set_off && short).then(|| first.to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(bytes: &[u8], text: &str, n_remarks: usize) {
+        let (found, remarks) = decode(bytes);
+        assert_eq!((found.as_str(), remarks.len()), (text, n_remarks));
+    }
+
+    #[test]
+    fn encodings_are_told_apart() {
+        check("Grüße".as_bytes(), "Grüße", 0);
+        check(b"\xef\xbb\xbfGr\xc3\xbc\xc3\x9fe", "Grüße", 0);
+        check(b"\xff\xfeG\0r\0\xfc\0", "Grü", 0);
+        check(b"\xfe\xff\0G\0r\0\xfc", "Grü", 0);
+        check(
+            b"Caf\xe9 au lait, \x93ni\xf1o\x94 ...",
+            "Café au lait, “niño” ...",
+            1,
+        );
+    }
+
+    #[test]
+    fn what_is_no_text_is_replaced_and_counted() {
+        let (text, remarks) = decode(b"good \xff\x01 bad \xfe\x02 end");
+        assert_eq!(text, "good \u{fffd}\u{1} bad \u{fffd}\u{2} end");
+        assert_eq!(remarks, ["2 places were not UTF-8 and were replaced"]);
+        assert_eq!(decode(b"\xff\xfe\x00\xd8").0, "\u{fffd}");
+    }
+
+    #[test]
+    fn a_first_line_set_off_is_the_title() {
+        assert_eq!(
+            read(b"A title\n\nText.").unwrap().title.as_deref(),
+            Some("A title")
+        );
+        assert_eq!(read(b"Text that\ngoes on.").unwrap().title, None);
+        assert_eq!(read(b" \n\t").unwrap_err(), Reason::Empty);
+    }
+}

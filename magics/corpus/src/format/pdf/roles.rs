@@ -82,6 +82,9 @@ pub(super) fn role(block: &Block, body: f32) -> Option<Role> {
     if is_caption(&text) {
         return Some(Role::Caption);
     }
+    if !text.contains(char::is_alphanumeric) {
+        return Some(Role::Cells);
+    }
     let prose = prose(&text);
     if is_formula(block, &text, prose) {
         return Some(Role::Formula);
