@@ -40,7 +40,7 @@ pub enum Kind {
     Pdf,
     /// HTML, or XHTML.
     Html,
-    /// Markdown, CommonMark with tables and front matter.
+    /// Markdown, `CommonMark` with tables and front matter.
     Markdown,
     /// Plain text.
     Text,

@@ -107,19 +107,18 @@ fn gather(results: impl Iterator<Item = Result<Document, Unreadable>>) -> Corpus
     let mut seen: BTreeMap<String, PathBuf> = BTreeMap::new();
     for result in results {
         match result {
-            Ok(document) => match seen.get(&document.id) {
-                Some(of) => {
+            Ok(document) => {
+                if let Some(of) = seen.get(&document.id) {
                     let reason = Reason::Duplicate { of: of.clone() };
                     corpus.unreadable.push(Unreadable {
                         source: document.source,
                         reason,
                     });
-                }
-                None => {
+                } else {
                     seen.insert(document.id.clone(), document.source.clone());
                     corpus.documents.push(document);
                 }
-            },
+            }
             Err(unreadable) => corpus.unreadable.push(unreadable),
         }
     }
@@ -250,11 +249,15 @@ fn identify(record: &Extracted, path: &Path, bytes: &[u8], copy: u32) -> String 
     }
     hash.update(copy.to_le_bytes());
     hash.update(bytes);
-    hash.finalize()
+    let digest = hash.finalize();
+    digest
         .iter()
         .take(8)
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+        .fold(String::with_capacity(16), |mut id, byte| {
+            let digit = |value: u8| char::from_digit(u32::from(value), 16).unwrap_or('0');
+            id.extend([digit(byte >> 4), digit(byte & 15)]);
+            id
+        })
 }
 
 fn finish(

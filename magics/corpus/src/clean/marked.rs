@@ -60,7 +60,7 @@ fn remove(draft: &Draft, role: Role) -> Vec<Edit> {
     for range in draft.marked(role) {
         match edits.last_mut() {
             Some(last) if range.start < last.range.end => {
-                last.range.end = last.range.end.max(range.end)
+                last.range.end = last.range.end.max(range.end);
             }
             _ => edits.push(removal(range)),
         }

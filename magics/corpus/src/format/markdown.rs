@@ -1,4 +1,4 @@
-//! Markdown: CommonMark with tables, and the title of the front matter.
+//! Markdown: `CommonMark` with tables, and the title of the front matter.
 
 use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
 
@@ -69,8 +69,7 @@ impl Writer {
             | Event::Code(text)
             | Event::InlineMath(text)
             | Event::DisplayMath(text) => self.text.push_str(&text),
-            Event::SoftBreak => self.text.push('\n'),
-            Event::HardBreak => self.text.push('\n'),
+            Event::SoftBreak | Event::HardBreak => self.text.push('\n'),
             Event::Rule => self.gap(),
             Event::Html(html) | Event::InlineHtml(html) => self.text.push_str(&without_tags(&html)),
             Event::FootnoteReference(_) | Event::TaskListMarker(_) => {}
@@ -98,7 +97,7 @@ impl Writer {
             Tag::TableRow | Tag::TableHead | Tag::Paragraph
                 if self.table.is_none() && !self.text.ends_with("• ") =>
             {
-                self.gap()
+                self.gap();
             }
             _ => {}
         }

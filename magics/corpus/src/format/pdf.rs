@@ -131,14 +131,13 @@ fn decode_title(bytes: &[u8]) -> String {
 /// False for the names that programs put into the title field.
 fn is_title(title: &str) -> bool {
     let lower = title.trim().to_lowercase();
-    let program = lower.starts_with("microsoft word")
-        || lower.starts_with("untitled")
-        || lower.ends_with(".dvi")
-        || lower.ends_with(".tex")
-        || lower.ends_with(".doc")
-        || lower.ends_with(".docx")
-        || lower.ends_with(".pdf");
-    lower.chars().filter(|c| c.is_alphabetic()).count() > 3 && !program
+    let program = ["microsoft word", "untitled", "powerpoint"]
+        .iter()
+        .any(|name| lower.starts_with(name));
+    let file = [".dvi", ".tex", ".doc", ".docx", ".pdf"]
+        .iter()
+        .any(|ending| lower.ends_with(ending));
+    lower.chars().filter(|c| c.is_alphabetic()).count() > 3 && !program && !file
 }
 
 #[cfg(test)]

@@ -33,7 +33,7 @@ fn cut(mut words: Vec<Word>, body: f32, depth: u32, columns: &mut Vec<Column>) {
         .extract_if(.., |word| word.bottom() <= gutter.top)
         .collect();
     let right = words
-        .extract_if(.., |word| (word.x0 + word.x1) / 2.0 > gutter.x)
+        .extract_if(.., |word| f32::midpoint(word.x0, word.x1) > gutter.x)
         .collect();
     for part in [above, words, right, below] {
         cut(part, body, depth + 1, columns);

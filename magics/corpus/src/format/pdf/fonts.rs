@@ -19,11 +19,14 @@ pub(super) struct Style {
     pub(super) math: bool,
 }
 
+/// A font with what its name gives away.
+pub(super) type Loaded<'a> = Rc<(Font<'a>, Style)>;
+
 /// The fonts of a file and what they were found under.
 pub(super) struct Fonts<'a> {
     cache: FontCache<'a>,
     /// By the place of their dictionary in the file.
-    loaded: RefCell<HashMap<*const u8, Option<Rc<(Font<'a>, Style)>>>>,
+    loaded: RefCell<HashMap<*const u8, Option<Loaded<'a>>>>,
     programs: FontResolverFn,
     cmaps: CMapResolverFn,
 }
@@ -42,7 +45,7 @@ impl<'a> Fonts<'a> {
         }
     }
 
-    pub(super) fn font(&self, dict: &Dict<'a>, budget: &Budget) -> Option<Rc<(Font<'a>, Style)>> {
+    pub(super) fn font(&self, dict: &Dict<'a>, budget: &Budget) -> Option<Loaded<'a>> {
         let key = dict.data().as_ptr();
         if let Some(font) = self.loaded.borrow().get(&key) {
             return font.clone();
@@ -53,7 +56,7 @@ impl<'a> Fonts<'a> {
     }
 
     /// Loads a font, unless one of its streams is a bomb.
-    fn load(&self, dict: &Dict<'a>, budget: &Budget) -> Option<Rc<(Font<'a>, Style)>> {
+    fn load(&self, dict: &Dict<'a>, budget: &Budget) -> Option<Loaded<'a>> {
         let descendant = dict
             .get::<Array<'_>>("DescendantFonts")
             .and_then(|fonts| fonts.iter::<Dict<'_>>().next());

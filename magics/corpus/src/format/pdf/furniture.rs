@@ -180,7 +180,7 @@ fn counting(rows: &[Row]) -> BTreeSet<usize> {
             .flatten();
         let offset: BTreeSet<i64> = numbers
             .filter_map(|word| word.parse::<i64>().ok())
-            .map(|number| number - row.page as i64)
+            .map(|number| number - i64::try_from(row.page).unwrap_or(0))
             .collect();
         for offset in offset {
             offsets.entry((row.top, offset)).or_default().push(index);

@@ -1,7 +1,5 @@
 //! Where the glyphs of a page stand: runs the text operators of its content (PDF 32000, chapter 9).
 
-use std::rc::Rc;
-
 use hayro_font::hayro_cmap::BfString;
 use hayro_font::kurbo::{Affine, Point, Vec2};
 use hayro_font::{Font, FontGlyph};
@@ -10,7 +8,7 @@ use hayro_syntax::content::ops::TypedInstruction;
 use hayro_syntax::object::{Array, Dict, Name, Number, Object, Stream};
 use hayro_syntax::page::{Page, Resources};
 
-use super::fonts::{Fonts, Style};
+use super::fonts::{Fonts, Loaded, Style};
 use super::guard::Budget;
 
 /// Deepest nesting of forms in forms.
@@ -67,7 +65,7 @@ pub(super) fn glyphs<'a>(page: &Page<'a>, fonts: &Fonts<'a>, budget: &Budget) ->
 #[derive(Clone)]
 struct State<'a> {
     ctm: Affine,
-    font: Option<Rc<(Font<'a>, Style)>>,
+    font: Option<Loaded<'a>>,
     size: f64,
     char_space: f64,
     word_space: f64,
@@ -119,7 +117,7 @@ impl<'a> Painter<'_, 'a> {
                 TypedInstruction::SaveState(_) if stack.len() < 256 => stack.push(state.clone()),
                 TypedInstruction::RestoreState(_) => state = stack.pop().unwrap_or(state),
                 TypedInstruction::Transform(op) => {
-                    state.ctm *= affine([op.0, op.1, op.2, op.3, op.4, op.5])
+                    state.ctm *= affine([op.0, op.1, op.2, op.3, op.4, op.5]);
                 }
                 TypedInstruction::XObject(op) => {
                     if let Some(form) = resources.get_x_object(op.0) {
@@ -141,7 +139,7 @@ impl<'a> Painter<'_, 'a> {
     fn text(&mut self, operation: TypedInstruction<'_, '_>, state: &mut State<'a>) {
         match operation {
             TypedInstruction::BeginText(_) => {
-                (state.matrix, state.line) = (Affine::IDENTITY, Affine::IDENTITY)
+                (state.matrix, state.line) = (Affine::IDENTITY, Affine::IDENTITY);
             }
             TypedInstruction::CharacterSpacing(op) => state.char_space = op.0.as_f64(),
             TypedInstruction::WordSpacing(op) => state.word_space = op.0.as_f64(),

@@ -48,7 +48,7 @@ fn group(mut words: Vec<Word>, lines: &mut Vec<Line>) {
     for word in large {
         match lines[from..].last_mut() {
             Some(line) if (word.y - line.y).abs() < 0.4 * word.size.max(line.size) => {
-                line.words.push(word)
+                line.words.push(word);
             }
             _ => lines.push(Line {
                 y: word.y,

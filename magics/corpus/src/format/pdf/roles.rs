@@ -160,7 +160,7 @@ const PARTS: &[&str] = &[
 
 fn is_heading(block: &Block, text: &str, body: f32) -> bool {
     let n_chars = text.chars().count();
-    if block.lines.len() > 3 || n_chars > 140 || n_chars < 3 || !text.contains(char::is_alphabetic)
+    if block.lines.len() > 3 || !(3..=140).contains(&n_chars) || !text.contains(char::is_alphabetic)
     {
         return false;
     }
@@ -229,7 +229,7 @@ pub(super) fn footnotes(blocks: &mut [Block], body: f32) {
         });
         match block.role {
             None | Some(Role::Cells) if small && sign && raised => {
-                block.role = Some(Role::Footnote)
+                block.role = Some(Role::Footnote);
             }
             None if small => {}
             Some(Role::Footnote) => {}

@@ -1,5 +1,7 @@
 //! The papers of `tests/fixtures/papers`, and PDFs that mean harm.
 
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -22,7 +24,7 @@ fn papers() -> PathBuf {
 
 fn cleaned(bytes: &[u8]) -> (Option<String>, String) {
     let extracted = read(bytes, &ReadOptions::default(), &Unwatched).unwrap();
-    let (text, ..) = Draft::new(&extracted.original, extracted.marks).clean(&Default::default());
+    let (text, ..) = Draft::new(&extracted.original, extracted.marks).clean(&BTreeSet::new());
     (extracted.title, text)
 }
 
@@ -169,7 +171,7 @@ fn file(objects: &[Vec<u8>]) -> Vec<u8> {
     let mut out = b"%PDF-1.4\n".to_vec();
     let mut table = format!("xref\n0 {}\n0000000000 65535 f \n", objects.len() + 1);
     for (index, object) in objects.iter().enumerate() {
-        table.push_str(&format!("{:010} 00000 n \n", out.len()));
+        writeln!(table, "{:010} 00000 n ", out.len()).unwrap();
         out.extend(format!("{} 0 obj\n", index + 1).bytes());
         out.extend(object);
         out.extend(b"\nendobj\n");
