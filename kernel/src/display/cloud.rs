@@ -45,11 +45,10 @@ fn picture(cloud: &CloudView) -> String {
         }
         let _ = writeln!(
             out,
-            "<text x=\"{:.1}\" y=\"{:.1}\" dominant-baseline=\"central\" font-size=\"{:.1}\" font-weight=\"{}\" fill=\"{}\">{}</text>",
+            "<text x=\"{:.1}\" y=\"{:.1}\" dominant-baseline=\"central\" font-size=\"{:.1}\" fill=\"{}\">{}</text>",
             word.x,
             word.y,
             word.size,
-            if word.weight > 0.35 { 600 } else { 400 },
             ink(index, word.weight),
             escape::text(&word.text),
         );

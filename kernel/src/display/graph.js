@@ -1,17 +1,17 @@
 // Makes the picture of a graph react: zoom, pan, neighbourhoods, and the sentences behind an edge.
 // Edges are on a canvas, because there may be thousands; circles, names and what is under the pointer are SVG.
-const LABELS = 40, MOST_LABELS = 130, PANEL = 310;
+const LABELS = 40, MOST_LABELS = 130, PANEL = 310, BAR = 26;
 
 upgrade("FIGURE_ID", start);
 
 function start(data) {
   const nodes = data.nodes.map((row, id) => ({
     id, name: row[0], x: row[1], y: row[2], r: row[3], degree: row[4], mentions: row[5], community: row[6],
-    aliases: row[7], colour: data.colours[Math.min(row[6], data.colours.length - 1)], edges: [], seat: 0,
+    aliases: row[7], colour: data.colours[min(row[6], data.colours.length - 1)], edges: [], seat: 0,
   }));
   const edges = data.edges.map((row, id) => ({
     id, from: nodes[row[0]], to: nodes[row[1]], predicate: row[2], count: row[3], bend: row[4] / 100, sources: row[5],
-    weight: Math.min(3, Math.floor(Math.log2(Math.max(1, row[3])))),
+    weight: min(3, Math.floor(Math.log2(max(1, row[3])))),
   }));
   edges.forEach((edge) => { edge.from.edges.push(edge); edge.to.edges.push(edge); });
   const order = nodes.slice().sort((a, b) => b.degree - a.degree || b.mentions - a.mentions || a.id - b.id);
@@ -23,8 +23,8 @@ function start(data) {
   });
 
   const box = make("div", "live"), canvas = make("canvas"), ink = canvas.getContext("2d");
-  const svg = draw("svg", { tabindex: 0, role: "application", "aria-label": "Graph: " + data.title });
-  const hi = draw("g", { class: "mlk8s-hi" }), dots = draw("g", {}), names = draw("g", {});
+  const svg = draw("svg", { tabindex: 0, role: "application", "aria-label": data.title });
+  const hi = draw("g", { class: "mlk8s-hi" }), dots = draw("g", { "stroke-width": data.rim }), names = draw("g", {});
   const panel = panelOf(data, choose, point), search = searchOf(order, go);
   const tip = make("div", "tip"), hint = make("div", "hint", "drag to move · click, then scroll to zoom · double-click to go near");
   box.setAttribute("data-lm-suppress-shortcuts", "true");
@@ -42,6 +42,9 @@ function start(data) {
   const sx = (node) => node.x * view.k + view.x, sy = (node) => node.y * view.k + view.y;
   const size = (node) => node.r * Math.sqrt(view.k * fit);
 
+  const narrow = () => W < 620;
+  const flag = (name, up) => box.classList.toggle("mlk8s-" + name, !!up);
+
   // ---- drawing ----
   function soon() {
     if (!frame) frame = requestAnimationFrame(() => { frame = 0; render(); });
@@ -57,7 +60,7 @@ function start(data) {
   function render() {
     if (!W) return;
     const focus = hover || chosen, near = focus ? around(focus) : null;
-    box.classList.toggle("mlk8s-dim", !!focus);
+    flag("dim", focus);
     lines();
     for (const node of nodes) {
       const name = (near && near.has(node) ? "mlk8s-lit" : "") + (chosen === node ? " mlk8s-chosen" : "");
@@ -72,7 +75,7 @@ function start(data) {
     if (canvas.width !== wide || canvas.height !== high) { canvas.width = wide; canvas.height = high; }
     ink.setTransform(dpr, 0, 0, dpr, 0, 0);
     ink.clearRect(0, 0, W, H);
-    ink.globalAlpha = edges.length > 1500 ? 0.2 : 0.36;
+    ink.globalAlpha = data.ink;
     buckets.forEach((bucket) => {
       ink.strokeStyle = bucket[0].from.colour;
       ink.lineWidth = 0.9 + 0.55 * bucket[0].weight;
@@ -88,16 +91,16 @@ function start(data) {
   }
   function outside(c, axis, most) {
     const a = c[axis], b = c[axis + 4];
-    return Math.max(a, b) < -60 || Math.min(a, b) > most + 60;
+    return max(a, b) < -60 || min(a, b) > most + 60;
   }
   function arrow(edge) {
     const c = curve(edge), stop = size(edge.to) + 1.5;
     let low = 0, high = 1;
     for (let i = 0; i < 12; i++) {
       const t = (low + high) / 2, p = at(c, t);
-      if (Math.hypot(p[0] - c[4], p[1] - c[5]) > stop) low = t; else high = t;
+      if (hypot(p[0] - c[4], p[1] - c[5]) > stop) low = t; else high = t;
     }
-    const tip = at(c, low), back = at(c, Math.max(0, low - 0.02));
+    const tip = at(c, low), back = at(c, max(0, low - 0.02));
     const a = Math.atan2(tip[1] - back[1], tip[0] - back[0]), n = tenth;
     const wing = (turn) => n(tip[0] - 8 * Math.cos(a + turn)) + " " + n(tip[1] - 8 * Math.sin(a + turn));
     hi.append(
@@ -107,29 +110,31 @@ function start(data) {
   }
   function labels(focus, near) {
     const from = near ? order.filter((node) => near.has(node)) : order;
-    const most = near ? MOST_LABELS : Math.min(MOST_LABELS, LABELS * Math.pow(view.k / fit, 0.8) * Math.min(1.4, W * H / 480000));
+    const most = near ? MOST_LABELS : min(MOST_LABELS, LABELS * Math.pow(view.k / fit, 0.8) * min(1.4, W * H / 480000));
     if (focus && focus.dot) from.unshift(focus);
-    const taken = [], shown = new Set();
+    const taken = [], shown = new Set(), room = free()[0];
     for (const node of from) {
       if (taken.length >= most) break;
       const x = sx(node), y = sy(node), r = size(node);
       if (shown.has(node) || x < -20 || y < -20 || x > W + 20 || y > H + 20) continue;
-      const must = focus === node || taken.length < 6, px = Math.max(10.5, Math.min(16, 9.8 + r * 0.28));
+      const must = focus === node || taken.length < 12, px = max(10.5, min(16, 9.8 + r * 0.28));
       if (!node.text) name(node);
       const wide = node.em * px, high = px * 1.2;
-      const seats = [[x + r + 3, y - high / 2], [x - r - 3 - wide, y - high / 2], [x - wide / 2, y - r - 3 - high], [x - wide / 2, y + r + 3]];
-      for (let i = 0; i < 4; i++) {
-        const seat = (node.seat + i) % 4, left = seats[seat][0], top = seats[seat][1];
-        const rect = [left, top, left + wide, top + high];
-        if (taken.some((o) => rect[0] < o[2] + 4 && o[0] < rect[2] + 4 && rect[1] < o[3] && o[1] < rect[3])) continue;
-        if (!must && nodes.length < 900 && covers(rect, node, near)) continue;
-        node.seat = seat;
-        taken.push(rect);
-        shown.add(node);
-        const weight = node === focus || r > 12 ? 600 : 400;
-        set(node.text, { x: tenth(left), y: tenth(top + px * 0.94), "font-size": tenth(px), "font-weight": weight });
-        break;
-      }
+      const seats = [[r + 3, -high / 2], [-r - 3 - wide, -high / 2], [-wide / 2, -r - 2 - high], [-wide / 2, r + 2]];
+      let best = null, least = must ? Infinity : 1;
+      seats.forEach((seat, i) => {
+        const left = x + seat[0], top = y + seat[1], rect = [left, top, left + wide, top + high];
+        if (taken.some((o) => rect[0] < o[2] + 4 && o[0] < rect[2] + 4 && rect[1] < o[3] && o[1] < rect[3])) return;
+        const cost = (nodes.length < 900 ? covered(rect, node, near) : 0) + (left < 2 || rect[2] > room ? 3 : 0) - (node.seat === i ? 0.2 : 0);
+        if (cost < least) { least = cost; best = rect; node.seat = i; }
+      });
+      if (!best) continue;
+      taken.push(best);
+      shown.add(node);
+      set(node.text, {
+        x: tenth([best[0], best[2], x, x][node.seat]), y: tenth(best[1] + px * 0.94), "font-size": tenth(px),
+        "text-anchor": ["start", "end", "middle", "middle"][node.seat], "font-weight": node === focus || r > 12 ? 600 : 400,
+      });
     }
     nodes.forEach((node) => { if (node.text) node.text.style.display = shown.has(node) ? "" : "none"; });
   }
@@ -139,13 +144,15 @@ function start(data) {
     ink.font = "600 20px " + getComputedStyle(box).fontFamily;
     node.em = ink.measureText(node.text.textContent).width / 20;
   }
-  function covers(rect, own, near) {
-    return nodes.some((node) => {
-      if (node === own || (near && !near.has(node))) return false;
+  function covered(rect, own, near) {
+    let sum = 0;
+    for (const node of near || nodes) {
       const x = sx(node), y = sy(node);
-      const dx = x - Math.max(rect[0], Math.min(rect[2], x)), dy = y - Math.max(rect[1], Math.min(rect[3], y));
-      return Math.hypot(dx, dy) < size(node) - 0.5;
-    });
+      const dx = x - max(rect[0], min(rect[2], x)), dy = y - max(rect[1], min(rect[3], y));
+      const inside = size(node) - hypot(dx, dy);
+      if (node !== own && inside > 0.5) sum += 1 + inside * size(node) * 0.2;
+    }
+    return sum;
   }
   function around(item) {
     if (!item.dot) return new Set([item.from, item.to]);
@@ -156,14 +163,14 @@ function start(data) {
 
   // ---- moving ----
   function whole() {
-    const k = Math.min(W / data.width, H / data.height);
-    return { k, x: (W - data.width * k) / 2, y: (H - data.height * k) / 2 };
+    const k = min(W / data.width, (H - BAR) / data.height);
+    return { k, x: (W - data.width * k) / 2, y: BAR + (H - BAR - data.height * k) / 2 };
   }
   function fly(to) {
     cancelAnimationFrame(flight);
     const from = view, begin = performance.now(), calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
     const step = (now) => {
-      const t = calm ? 1 : Math.max(0, Math.min(1, (now - begin) / 380)), e = 1 - Math.pow(1 - t, 3);
+      const t = calm ? 1 : max(0, min(1, (now - begin) / 380)), e = 1 - Math.pow(1 - t, 3);
       view = { k: from.k + (to.k - from.k) * e, x: from.x + (to.x - from.x) * e, y: from.y + (to.y - from.y) * e };
       render();
       if (t < 1) flight = requestAnimationFrame(step);
@@ -171,19 +178,19 @@ function start(data) {
     step(begin);
   }
   function zoomed(factor, x, y) {
-    const k = Math.max(fit * 0.5, Math.min(fit * 24, view.k * factor)), f = k / view.k;
+    const k = max(fit * 0.5, min(fit * 24, view.k * factor)), f = k / view.k;
     return { k, x: x - (x - view.x) * f, y: y - (y - view.y) * f };
   }
   function zoom(factor) { fly(zoomed(factor, free()[0] / 2, H / 2)); }
   function free() {
-    const open = !panel.element.hidden, narrow = box.classList.contains("mlk8s-narrow");
-    return [open && !narrow ? W - PANEL : W, open && narrow ? H * 0.54 : H];
+    if (panel.element.hidden) return [W, H];
+    return narrow() ? [W, H * 0.54] : [W - PANEL, H];
   }
   function reset() { choose(null); search.clear(); fly(whole()); }
   function frameOf(items) {
     const pad = 70, room = free(), xs = items.map((n) => n.x), ys = items.map((n) => n.y);
-    const l = Math.min(...xs), r = Math.max(...xs), t = Math.min(...ys), b = Math.max(...ys);
-    const k = Math.max(fit * 0.7, Math.min(fit * 5, (room[0] - 2 * pad) / Math.max(1, r - l), (room[1] - 2 * pad) / Math.max(1, b - t)));
+    const l = min(...xs), r = max(...xs), t = min(...ys), b = max(...ys);
+    const k = max(fit * 0.7, min(fit * 5, (room[0] - 2 * pad) / max(1, r - l), (room[1] - 2 * pad) / max(1, b - t)));
     return { k, x: room[0] / 2 - (l + r) / 2 * k, y: room[1] / 2 - (t + b) / 2 * k };
   }
   function visible(node) {
@@ -218,22 +225,26 @@ function start(data) {
     const rect = svg.getBoundingClientRect();
     return [event.clientX - rect.left, event.clientY - rect.top];
   }
+  function pinch() {
+    const [a, b] = fingers.values();
+    return b ? hypot(a[0] - b[0], a[1] - b[1]) : 0;
+  }
   function hit(p) {
     let best = null, least = Infinity;
     for (const node of nodes) {
-      const d = Math.hypot(sx(node) - p[0], sy(node) - p[1]) - Math.max(5, size(node));
+      const d = hypot(sx(node) - p[0], sy(node) - p[1]) - max(5, size(node));
       if (d < 2 && d < least) { least = d; best = node; }
     }
     if (best || edges.length > 6000) return best;
     least = 5;
     for (const edge of edges) {
-      const c = curve(edge), slack = 8 + Math.abs(edge.bend) * Math.hypot(c[4] - c[0], c[5] - c[1]);
-      if ([0, 1].some((i) => p[i] < Math.min(c[i], c[i + 4]) - slack || p[i] > Math.max(c[i], c[i + 4]) + slack)) continue;
+      const c = curve(edge), slack = 8 + Math.abs(edge.bend) * hypot(c[4] - c[0], c[5] - c[1]);
+      if ([0, 1].some((i) => p[i] < min(c[i], c[i + 4]) - slack || p[i] > max(c[i], c[i + 4]) + slack)) continue;
       let last = [c[0], c[1]];
       for (let i = 1; i <= 14; i++) {
         const q = at(c, i / 14), dx = q[0] - last[0], dy = q[1] - last[1];
-        const t = Math.max(0, Math.min(1, ((p[0] - last[0]) * dx + (p[1] - last[1]) * dy) / (dx * dx + dy * dy || 1)));
-        const d = Math.hypot(last[0] + t * dx - p[0], last[1] + t * dy - p[1]);
+        const t = max(0, min(1, ((p[0] - last[0]) * dx + (p[1] - last[1]) * dy) / (dx * dx + dy * dy || 1)));
+        const d = hypot(last[0] + t * dx - p[0], last[1] + t * dy - p[1]);
         if (d < least) { least = d; best = edge; }
         last = q;
       }
@@ -243,12 +254,12 @@ function start(data) {
   function hovering(event) {
     const p = place(event), item = hit(p);
     point(item);
-    box.classList.toggle("mlk8s-over", !!item);
+    flag("over", item);
     tip.hidden = !item;
     if (!item) return;
     tip.textContent = item.dot ? item.name + " · " + plural(item.degree, "relation", "relations") : item.from.name + " — " + item.predicate + " → " + item.to.name;
     const x = p[0] + 14 + tip.offsetWidth > W ? p[0] - 10 - tip.offsetWidth : p[0] + 14;
-    tip.style.transform = "translate(" + Math.max(2, x) + "px," + Math.min(H - tip.offsetHeight - 2, p[1] + 16) + "px)";
+    tip.style.transform = "translate(" + max(2, x) + "px," + min(H - tip.offsetHeight - 2, p[1] + 16) + "px)";
   }
   on(svg, "pointerdown", (event) => {
     cancelAnimationFrame(flight);
@@ -256,30 +267,30 @@ function start(data) {
     moved = 0;
     awake = true;
     svg.focus({ preventScroll: true });
-    if (fingers.size === 2) { const f = [...fingers.values()]; spread = Math.hypot(f[0][0] - f[1][0], f[0][1] - f[1][1]); }
+    spread = pinch();
   });
   on(svg, "pointermove", (event) => {
     const last = fingers.get(event.pointerId), p = place(event);
     if (!last) return hovering(event);
     const dx = p[0] - last[0], dy = p[1] - last[1];
-    moved += Math.hypot(dx, dy);
+    moved += hypot(dx, dy);
     if (moved < 4) return;
     if (!svg.hasPointerCapture(event.pointerId)) svg.setPointerCapture(event.pointerId);
     fingers.set(event.pointerId, p);
-    box.classList.add("mlk8s-drag");
+    flag("drag", true);
     tip.hidden = true;
     if (fingers.size === 2) {
-      const f = [...fingers.values()], now = Math.hypot(f[0][0] - f[1][0], f[0][1] - f[1][1]);
-      view = zoomed(now / (spread || now || 1), (f[0][0] + f[1][0]) / 2, (f[0][1] + f[1][1]) / 2);
+      const [a, b] = fingers.values(), now = pinch();
+      view = zoomed(now / (spread || now || 1), (a[0] + b[0]) / 2, (a[1] + b[1]) / 2);
       spread = now;
     } else view = { k: view.k, x: view.x + dx, y: view.y + dy };
     soon();
   });
   on(svg, "pointerup", (event) => {
     if (fingers.delete(event.pointerId) && moved < 4) choose(hit(place(event)));
-    box.classList.remove("mlk8s-drag");
+    flag("drag", false);
   });
-  on(svg, "pointercancel", (event) => { fingers.delete(event.pointerId); box.classList.remove("mlk8s-drag"); });
+  on(svg, "pointercancel", (event) => { fingers.delete(event.pointerId); flag("drag", false); });
   on(svg, "pointerleave", () => { point(null); tip.hidden = true; });
   on(box, "pointerleave", () => { awake = false; });
   on(svg, "dblclick", (event) => {
@@ -321,7 +332,7 @@ function start(data) {
     fit = whole().k;
     if (untouched) view = whole();
     else view = { k: view.k, x: view.x + (W - old[0]) / 2, y: view.y + (H - old[1]) / 2 };
-    box.classList.toggle("mlk8s-narrow", W < 620);
+    flag("narrow", narrow());
     if (first) render(); else soon();
   }
   return {

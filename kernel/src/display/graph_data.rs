@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use mlk8s_catalog::view::{GraphView, SourceView};
 use serde_json::{Value, json};
 
-use super::graph_scene::{Scene, WIDTH};
+use super::graph_fit::WIDTH;
+use super::graph_scene::Scene;
 use super::palette;
 
 /// Characters of a sentence that are kept.
@@ -63,6 +64,8 @@ pub(crate) fn json(graph: &GraphView, scene: &Scene) -> Value {
         "title": graph.title,
         "width": WIDTH,
         "height": scene.height.round(),
+        "rim": tenth(scene.rim),
+        "ink": f64::from((scene.ink * 100.0).round()) / 100.0,
         "colours": colours,
         "nodes": nodes,
         "edges": edges,

@@ -3,14 +3,15 @@
 use mlk8s_catalog::view::GraphView;
 
 use super::escape;
-use super::graph_scene::{Circle, Scene, WIDTH};
+use super::graph_fit::WIDTH;
+use super::graph_scene::{Circle, Scene};
 
 /// Characters of a name that are written.
 const LETTERS: usize = 30;
 /// Names in a picture at most.
 const MOST: usize = 60;
-/// The first hubs keep their label even where it covers small nodes.
-const SURE: usize = 8;
+/// The first hubs keep their label even where it covers smaller nodes.
+const SURE: usize = 14;
 
 /// A name in the picture.
 pub(crate) struct Label {
@@ -18,13 +19,35 @@ pub(crate) struct Label {
     pub(crate) node: usize,
     /// The name, cut where it is long.
     pub(crate) text: String,
-    /// Left end of the base line.
+    /// Where the base line begins, ends or has its middle, as `anchor` says.
     pub(crate) x: f32,
-    /// The base line.
+    /// Height of the base line.
     pub(crate) y: f32,
     /// Font size.
     pub(crate) size: f32,
+    /// The end of the name that does not move when the reader's font is narrower than was thought.
+    pub(crate) anchor: Anchor,
 }
+
+/// The fixed end of a name: the one at its node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Anchor {
+    Start,
+    Middle,
+    End,
+}
+
+/// The ends at the node for each of the seats around it.
+const ANCHORS: [Anchor; 8] = [
+    Anchor::Start,
+    Anchor::End,
+    Anchor::Middle,
+    Anchor::Middle,
+    Anchor::Start,
+    Anchor::Start,
+    Anchor::End,
+    Anchor::End,
+];
 
 #[derive(Clone, Copy)]
 struct Rect {
@@ -38,7 +61,7 @@ struct Rect {
 pub(crate) fn place(graph: &GraphView, scene: &Scene) -> Vec<Label> {
     let mut placed: Vec<(Label, Rect)> = Vec::new();
     for (rank, node) in Scene::by_weight(graph).into_iter().enumerate() {
-        if placed.len() >= MOST || rank > 6 * MOST {
+        if placed.len() >= MOST || rank > 20 * MOST {
             break;
         }
         let text = escape::cut(graph.nodes[node].name.trim(), LETTERS);
@@ -51,20 +74,30 @@ pub(crate) fn place(graph: &GraphView, scene: &Scene) -> Vec<Label> {
             .into_iter()
             .enumerate()
             .filter_map(|(seat, rect)| {
-                cost(rect, seat, node, scene, &placed).map(|cost| (cost, rect))
+                cost(rect, seat, node, scene, &placed).map(|cost| (cost, rect, seat))
             })
             .min_by(|a, b| a.0.total_cmp(&b.0));
-        if let Some((cost, rect)) = best
-            && cost < if rank < SURE { 60.0 } else { 9.0 }
+        if let Some((cost, rect, seat)) = best
+            && cost < if rank < SURE { f32::MAX } else { 6.0 }
         {
-            let label = Label {
-                node,
-                text,
-                x: rect.left,
-                y: rect.bottom - size * 0.26,
-                size,
+            let anchor = ANCHORS[seat];
+            let x = match anchor {
+                Anchor::Start => rect.left,
+                Anchor::Middle => f32::midpoint(rect.left, rect.right),
+                Anchor::End => rect.right,
             };
-            placed.push((label, rect));
+            let y = rect.bottom - size * 0.26;
+            placed.push((
+                Label {
+                    node,
+                    text,
+                    x,
+                    y,
+                    size,
+                    anchor,
+                },
+                rect,
+            ));
         }
     }
     placed.into_iter().map(|(label, _)| label).collect()
@@ -166,10 +199,16 @@ mod tests {
         let scene = Scene::of(&graph);
         let labels = place(&graph, &scene);
         assert!(labels.len() >= SURE, "{}", labels.len());
+        let left = |label: &Label| match label.anchor {
+            Anchor::Start => label.x,
+            Anchor::Middle => label.x - width(&label.text) * label.size / 2.0,
+            Anchor::End => label.x - width(&label.text) * label.size,
+        };
+        let right = |label: &Label| left(label) + width(&label.text) * label.size;
         for (i, a) in labels.iter().enumerate() {
+            assert!(left(a) > 0.0 && right(a) < WIDTH);
             for b in &labels[..i] {
-                let beside =
-                    a.x + width(&a.text) * a.size < b.x || b.x + width(&b.text) * b.size < a.x;
+                let beside = right(a) < left(b) || right(b) < left(a);
                 assert!(beside || (a.y - b.y).abs() > 10.0, "{} {}", a.text, b.text);
             }
         }

@@ -2,11 +2,8 @@
 
 use mlk8s_catalog::view::{EdgeView, GraphView};
 
-/// Width of the scene.
-pub(crate) const WIDTH: f32 = 960.0;
-/// Free space around the nodes, for their labels.
-const MARGIN: [f32; 2] = [64.0, 34.0];
-const HEIGHTS: [f32; 2] = [360.0, 760.0];
+use super::graph_fit::{self, WIDTH};
+
 /// Smallest and largest radius in a small graph.
 const RADII: [f32; 2] = [3.2, 21.0];
 /// Space between nodes that would touch.
@@ -20,6 +17,10 @@ pub(crate) struct Scene {
     pub(crate) height: f32,
     /// The nodes' circles, as the nodes of the view are numbered.
     pub(crate) circles: Vec<Circle>,
+    /// Width of the rim around each circle.
+    pub(crate) rim: f32,
+    /// How strongly edges are drawn, 0 to 1: many lie over each other.
+    pub(crate) ink: f32,
     /// The edges that join two different nodes of the view.
     pub(crate) arcs: Vec<Arc>,
 }
@@ -46,8 +47,9 @@ pub(crate) struct Arc {
 impl Scene {
     /// The scene of `graph`; O(n log n) in the usual case.
     pub(crate) fn of(graph: &GraphView) -> Scene {
-        let (points, height) = fit(graph);
-        let radii = radii(graph, height);
+        let (points, height) = graph_fit::fit(graph);
+        let crowd = crowd(&points);
+        let radii = radii(graph, crowd);
         let mut circles: Vec<Circle> = points
             .iter()
             .zip(&radii)
@@ -62,10 +64,13 @@ impl Scene {
             circle.x = circle.x.clamp(circle.r + 4.0, WIDTH - circle.r - 4.0);
             circle.y = circle.y.clamp(circle.r + 4.0, height - circle.r - 4.0);
         }
+        let arcs = arcs(graph);
         Scene {
             height,
             circles,
-            arcs: arcs(graph),
+            rim: 1.1 * crowd.min(1.0),
+            ink: (0.36 * (500.0 / arcs.len().max(1) as f32).sqrt()).clamp(0.1, 0.36),
+            arcs,
         }
     }
 
@@ -92,50 +97,8 @@ impl Scene {
     }
 }
 
-/// Points inside the margins, with the proportions kept, and the height that they need.
-fn fit(graph: &GraphView) -> (Vec<[f32; 2]>, f32) {
-    let clean = |v: f32| {
-        if v.is_finite() {
-            v.clamp(-1e9, 1e9)
-        } else {
-            0.0
-        }
-    };
-    let points: Vec<[f32; 2]> = graph
-        .nodes
-        .iter()
-        .map(|n| [clean(n.x), clean(n.y)])
-        .collect();
-    let bounds = |axis: usize| {
-        points.iter().fold([f32::MAX, f32::MIN], |[low, high], p| {
-            [low.min(p[axis]), high.max(p[axis])]
-        })
-    };
-    if points.is_empty() {
-        return (points, HEIGHTS[0]);
-    }
-    let ([left, right], [top, bottom]) = (bounds(0), bounds(1));
-    let (wide, high) = ((right - left).max(1e-6), (bottom - top).max(1e-6));
-    let inner = WIDTH - 2.0 * MARGIN[0];
-    // A few nodes need less room; many take all there is.
-    let least = HEIGHTS[0] + (points.len() as f32 * 2.0).min(200.0);
-    let height = (inner * high / wide + 2.0 * MARGIN[1]).clamp(least, HEIGHTS[1]);
-    let most = 34.0 * (points.len() as f32).sqrt() + 120.0;
-    let scale = (inner / wide)
-        .min((height - 2.0 * MARGIN[1]) / high)
-        .min(2.0 * most / wide.max(high));
-    let centre = [f32::midpoint(left, right), f32::midpoint(top, bottom)];
-    let place = |p: &[f32; 2]| {
-        [
-            WIDTH / 2.0 + (p[0] - centre[0]) * scale,
-            height / 2.0 + (p[1] - centre[1]) * scale,
-        ]
-    };
-    (points.iter().map(place).collect(), height)
-}
-
-/// Radii that grow with the square root of the degree, smaller where there are many nodes.
-fn radii(graph: &GraphView, height: f32) -> Vec<f32> {
+/// Radii that grow with the square root of the degree, smaller where it is crowded.
+fn radii(graph: &GraphView, crowd: f32) -> Vec<f32> {
     let most = graph
         .nodes
         .iter()
@@ -143,14 +106,43 @@ fn radii(graph: &GraphView, height: f32) -> Vec<f32> {
         .max()
         .unwrap_or(0)
         .max(1) as f32;
-    let room = (WIDTH * height / graph.nodes.len().max(1) as f32).sqrt();
-    let crowd = (room / 52.0).clamp(0.3, 1.15);
     let step = ((RADII[1] - RADII[0]) / most.sqrt()).min(3.0);
     graph
         .nodes
         .iter()
         .map(|n| crowd * (RADII[0] + step * (n.degree as f32).sqrt()))
         .collect()
+}
+
+/// How large nodes may be: as the room between the usual node and its nearest neighbour allows.
+fn crowd(points: &[[f32; 2]]) -> f32 {
+    let mut order: Vec<[f32; 2]> = points.to_vec();
+    order.sort_by(|a, b| a[0].total_cmp(&b[0]));
+    let mut gaps: Vec<f32> = (0..order.len()).map(|i| nearest(&order, i)).collect();
+    gaps.sort_by(f32::total_cmp);
+    let usual = gaps.get(gaps.len() / 2).copied().unwrap_or(100.0);
+    (usual / 19.0).clamp(0.4, 1.3)
+}
+
+/// Distance from the point `i` to the nearest other one; the points are sorted from left to right.
+fn nearest(points: &[[f32; 2]], i: usize) -> f32 {
+    let mut least = f32::MAX;
+    let mut look = |other: &[f32; 2]| {
+        let aside = (other[0] - points[i][0]).abs();
+        least = least.min(aside.hypot(other[1] - points[i][1]));
+        aside < least
+    };
+    for other in &points[i + 1..] {
+        if !look(other) {
+            break;
+        }
+    }
+    for other in points[..i].iter().rev() {
+        if !look(other) {
+            break;
+        }
+    }
+    least
 }
 
 /// Moves circles that touch away from each other, the smaller one farther; says whether any touched.

@@ -15,7 +15,7 @@ function searchOf(order, go) {
   }
   function rank(node, asked) {
     const place = fold(node.name).indexOf(asked);
-    if (place >= 0) return Math.min(1, place);
+    if (place >= 0) return min(1, place);
     return node.aliases.some((name) => fold(name).includes(asked)) ? 2 : 3;
   }
   function suggest() {

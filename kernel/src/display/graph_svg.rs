@@ -5,8 +5,10 @@ use std::fmt::Write;
 
 use mlk8s_catalog::view::GraphView;
 
-use super::graph_scene::{Scene, WIDTH};
-use super::{escape, graph_labels, palette};
+use super::graph_fit::WIDTH;
+use super::graph_labels::{self, Anchor};
+use super::graph_scene::Scene;
+use super::{escape, palette};
 
 const FONTS: &str =
     "Inter, Helvetica Neue, Helvetica, Arial, Liberation Sans, DejaVu Sans, sans-serif";
@@ -44,10 +46,10 @@ fn edges(out: &mut String, graph: &GraphView, scene: &Scene) {
             a.x, a.y, b.x, b.y
         );
     }
-    let strength = if scene.arcs.len() > 1500 { 0.16 } else { 0.34 };
     let _ = writeln!(
         out,
-        "<g fill=\"none\" stroke-opacity=\"{strength}\" stroke-linecap=\"round\">"
+        "<g fill=\"none\" stroke-opacity=\"{:.2}\" stroke-linecap=\"round\">",
+        scene.ink
     );
     for ((colour, weight), path) in paths {
         let stroke = palette::COMMUNITIES
@@ -65,7 +67,7 @@ fn edges(out: &mut String, graph: &GraphView, scene: &Scene) {
 
 /// Circles, the lightest first, so that hubs lie on top.
 fn nodes(out: &mut String, graph: &GraphView, scene: &Scene) {
-    out.push_str("<g stroke=\"#fff\" stroke-width=\"1.1\">\n");
+    let _ = writeln!(out, "<g stroke=\"#fff\" stroke-width=\"{:.2}\">", scene.rim);
     for i in Scene::by_weight(graph).into_iter().rev() {
         let (node, c) = (&graph.nodes[i], scene.circles[i]);
         let fill = palette::colour(node.community);
@@ -88,9 +90,14 @@ fn labels(out: &mut String, graph: &GraphView, scene: &Scene) {
         } else {
             ""
         };
+        let anchor = match label.anchor {
+            Anchor::Start => "",
+            Anchor::Middle => " text-anchor=\"middle\"",
+            Anchor::End => " text-anchor=\"end\"",
+        };
         let _ = writeln!(
             out,
-            "<text x=\"{:.1}\" y=\"{:.1}\" font-size=\"{:.1}\"{weight}>{}</text>",
+            "<text x=\"{:.1}\" y=\"{:.1}\" font-size=\"{:.1}\"{weight}{anchor}>{}</text>",
             label.x,
             label.y,
             label.size,

@@ -13,6 +13,7 @@ mod escape;
 mod figure;
 mod graph;
 mod graph_data;
+mod graph_fit;
 mod graph_labels;
 mod graph_scene;
 mod graph_svg;

@@ -1,5 +1,5 @@
 // Makes elements. Words of documents enter the page as text only (textContent), never as markup.
-const SVG = "http://www.w3.org/2000/svg";
+const SVG = "http://www.w3.org/2000/svg", { hypot, max, min } = Math;
 
 function make(tag, name, text) {
   const made = document.createElement(tag);

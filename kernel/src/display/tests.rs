@@ -44,7 +44,7 @@ fn graph() -> GraphView {
 fn answer() -> AnswerView {
     let sentence = MarkedText {
         text: evil(),
-        marked: [0..9].to_vec(),
+        marked: std::iter::once(0..9).collect(),
     };
     let piece = EvidenceView {
         citation: 1,
