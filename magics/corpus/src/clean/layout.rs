@@ -45,7 +45,7 @@ pub(super) fn hyphens(draft: &Draft) -> Vec<Edit> {
             known(format!("{first}-{second}")),
         );
         let keep = match (joined, hyphenated) {
-            _ if second.starts_with(char::is_uppercase) => true,
+            (joined, hyphenated) if second.starts_with(char::is_uppercase) => joined <= hyphenated,
             (0, 0) => KEEP.contains(&first.to_lowercase().as_str()) || first.contains('-'),
             (joined, hyphenated) => hyphenated > joined,
         };

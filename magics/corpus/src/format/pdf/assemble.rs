@@ -21,10 +21,7 @@ pub(super) struct Assembled {
 /// Lays out all pages.
 pub(super) fn assemble(pages: Vec<PageWords>, furniture: Vec<Vec<Furniture>>) -> Assembled {
     let body = lines::common_size(pages.iter().flat_map(|page| &page.words));
-    let columns: Vec<Vec<lines::Column>> = pages
-        .into_iter()
-        .map(|page| columns::columns(page.words, body))
-        .collect();
+    let columns = columns::columns(pages.into_iter().map(|page| page.words).collect(), body);
     let leading = blocks::leading(columns.iter().flatten(), body);
     let mut pages: Vec<Vec<Block>> = Vec::new();
     for columns in columns {

@@ -41,6 +41,13 @@ pub(super) fn is_row(line: &Line) -> bool {
     gaps().filter(|gap| *gap > 1.0).count() >= 2 || gaps().any(|gap| gap > 2.2)
 }
 
+/// White between two words that is wider than in a justified line.
+fn has_gap(line: &Line) -> bool {
+    line.words
+        .windows(2)
+        .any(|pair| pair[1].x0 - pair[0].x1 > 0.9 * line.size)
+}
+
 /// `Figure 3:`, `Fig. 3.`, `TABLE II`.
 pub(super) fn is_caption(text: &str) -> bool {
     const WORDS: &[&str] = &[
@@ -249,7 +256,10 @@ pub(super) fn labels(blocks: &mut [Block]) {
             text.split_whitespace().count() <= 3 && !text.ends_with(['.', '!', '?', ',', ';', ':']);
         let near = inside(index.checked_sub(1).map(|before| &blocks[before]))
             || inside(blocks.get(index + 1));
-        if blocks[index].role.is_none() && few && near {
+        let spaced = blocks[index].lines.len() == 1
+            && has_gap(&blocks[index].lines[0])
+            && !text.ends_with(['.', '!', '?', ',', ';', ':', '-']);
+        if blocks[index].role.is_none() && (few || spaced) && near {
             blocks[index].role = Some(Role::Cells);
         }
     }
