@@ -138,12 +138,12 @@ mod tests {
 
     #[test]
     fn rare_words_count_more_and_stems_meet() {
-        let passages = ["the graphs of a city", "a city and a city", "graph graph of nothing much at all"];
+        let passages = ["the graphs of a city", "a city and a city", "graph graph of nothing much"];
         let index = Bm25::new(passages.iter().map(|p| (*p).to_owned()));
         let ranked = |question| best(&index.scores(question), 9).into_iter().map(|(p, _)| p).collect::<Vec<_>>();
         assert_eq!(ranked("graphing"), [2, 0]);
         assert_eq!(ranked("Which cities?"), [1, 0]);
-        assert_eq!(ranked("of the"), []);
+        assert!(ranked("of the").is_empty());
         assert!(index.idf("much") > index.idf("graph"));
     }
 }

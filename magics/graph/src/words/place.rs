@@ -2,6 +2,8 @@
 
 /// Smallest and largest size of a word, as a share of the height of the plane.
 const SIZES: (f32, f32) = (0.026, 0.15);
+/// Share of the plane that the words' boxes may fill; more than this a spiral does not place.
+const FILLED: f32 = 0.5;
 /// Free space around a word, as a share of its size.
 const SPACE: f32 = 0.12;
 /// Height of a word's box, as a share of its size: ascenders and descenders.
@@ -36,13 +38,19 @@ pub fn place(words: &[(String, f32)], width: f32, height: f32) -> Vec<PlacedWord
     if heaviest <= 0.0 || width <= 0.0 || height <= 0.0 {
         return Vec::new();
     }
-    let mut placed: Vec<PlacedWord> = Vec::with_capacity(words.len());
-    for (text, weight) in words {
+    let sized = |(text, weight): &(String, f32), scale: f32| {
         let share = (weight / heaviest).max(0.0).sqrt();
-        let wanted = height * (SIZES.0 + (SIZES.1 - SIZES.0) * share);
+        let wanted = scale * height * (SIZES.0 + (SIZES.1 - SIZES.0) * share);
         // The heaviest phrase may be longer than the plane is wide.
         let size = wanted.min(0.9 * width / text_width(text, 1.0).max(0.1));
-        let (w, h) = (text_width(text, size) + SPACE * size, TALL * size);
+        (size, text_width(text, size) + SPACE * size, TALL * size)
+    };
+    let area: f32 = words.iter().map(|word| sized(word, 1.0)).map(|(_, w, h)| w * h).sum();
+    let scale = (FILLED * width * height / area).sqrt().min(1.0);
+    let mut placed: Vec<PlacedWord> = Vec::with_capacity(words.len());
+    for word in words {
+        let (size, w, h) = sized(word, scale);
+        let text = &word.0;
         if let Some((x, y)) = spiral(width, height).find(|&(x, y)| free(x, y, w, h, width, height, &placed)) {
             placed.push(PlacedWord {
                 text: text.clone(),

@@ -1,0 +1,86 @@
+//! Measures what the project promises; figures, not tests: they depend on the machine and on data kept elsewhere.
+//!
+//! `mlk8s-bench NAME…`, or without a name the list. Data sets are looked for in the directory that `MLK8S_BENCH_DATA`
+//! names, else in `../shared/data` beside the checkout.
+
+mod build;
+mod carb;
+mod layout;
+mod musique;
+mod tagger;
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// A measurement: its name, what it measures and how.
+struct Bench {
+    name: &'static str,
+    about: &'static str,
+    run: fn(&Path, &mut dyn Write) -> anyhow::Result<()>,
+}
+
+const ALL: &[Bench] = &[
+    Bench {
+        name: "carb",
+        about: "triples: CaRB, development half (carb-dev)",
+        run: carb::run,
+    },
+    Bench {
+        name: "tagger",
+        about: "word classes: UD-EWT, test part (ud-ewt)",
+        run: tagger::run,
+    },
+    Bench {
+        name: "musique",
+        about: "guided retrieval: 100 questions of MuSiQue (musique)",
+        run: musique::run,
+    },
+    Bench {
+        name: "build",
+        about: "text of 187 papers of 8,000 words to a stored graph: time and memory (musique)",
+        run: build::run,
+    },
+    Bench {
+        name: "layout",
+        about: "layout of 30,000 edges: time",
+        run: layout::run,
+    },
+];
+
+fn main() -> ExitCode {
+    let mut out = std::io::stdout();
+    let names: Vec<String> = std::env::args().skip(1).collect();
+    let result = if names.is_empty() { list(&mut out) } else { run(&names, &mut out) };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // There is nowhere left to report a failure to report.
+            let _ = writeln!(std::io::stderr(), "error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn list(out: &mut dyn Write) -> anyhow::Result<()> {
+    for bench in ALL {
+        writeln!(out, "{:8}  {}", bench.name, bench.about)?;
+    }
+    Ok(())
+}
+
+fn run(names: &[String], out: &mut dyn Write) -> anyhow::Result<()> {
+    let data = std::env::var_os("MLK8S_BENCH_DATA").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data"),
+        PathBuf::from,
+    );
+    for name in names {
+        let Some(bench) = ALL.iter().find(|bench| bench.name == name) else {
+            let known: Vec<_> = ALL.iter().map(|bench| bench.name).collect();
+            anyhow::bail!("no measurement named `{name}`: there are {}", known.join(", "));
+        };
+        writeln!(out, "{}: {}", bench.name, bench.about)?;
+        (bench.run)(&data, out)?;
+    }
+    Ok(())
+}
