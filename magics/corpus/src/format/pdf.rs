@@ -1,4 +1,20 @@
 //! PDF: positioned glyphs from the file, then an own layout analysis into paragraphs in reading order.
+//!
+//! Word-sequence similarity with the LaTeX source of the running text (recall / precision of the longest matching
+//! blocks) on the papers of `tests/fixtures/papers`; what is left over in our cleaned text is the title, captions,
+//! section numbers and footnotes:
+//!
+//! | | two columns, Computer Modern | one column, Latin Modern | conference, Times |
+//! |---|---|---|---|
+//! | `pdftotext` | .725 / .569 | 1.000 / .807 | .920 / .712 |
+//! | `pdftotext -layout` | .593 / .453 | .999 / .806 | .702 / .538 |
+//! | `pdftotext -raw` (order of drawing) | .970 / .742 | .999 / .806 | .987 / .761 |
+//! | pdf-extract 0.12 (order of drawing) | .970 / .741 | .999 / .807 | .987 / .762 |
+//! | here, extracted | .970 / .743 | .999 / .807 | .987 / .762 |
+//! | here, cleaned | 1.000 / .945 | 1.000 / .945 | .994 / .945 |
+//!
+//! The order of drawing is the order of reading in files that LaTeX makes, but not in general; here the order comes
+//! from the places of the words, and a test shuffles them.
 
 mod assemble;
 mod blocks;

@@ -2,6 +2,7 @@
 
 use super::blocks::{Block, is_centred, line_text};
 use super::lines::Line;
+use super::words::Word;
 use crate::clean::Role;
 
 /// Mostly signs and letters of formulas.
@@ -39,6 +40,35 @@ pub(super) fn is_row(line: &Line) -> bool {
             .map(|pair| (pair[1].x0 - pair[0].x1) / line.size)
     };
     gaps().filter(|gap| *gap > 1.0).count() >= 2 || gaps().any(|gap| gap > 2.2)
+}
+
+/// Lines whose second cells begin at one place, after white that a justified line does not have: a table of words.
+fn is_aligned(lines: &[Line]) -> bool {
+    let starts: Vec<Vec<f32>> = lines.iter().map(cell_starts).collect();
+    let shared = |x: f32| {
+        starts
+            .iter()
+            .filter(|line| line.iter().any(|start| (start - x).abs() < 1.5))
+            .count()
+    };
+    let most = starts
+        .iter()
+        .take(50)
+        .flatten()
+        .map(|x| shared(*x))
+        .max()
+        .unwrap_or(0);
+    lines.len() >= 3 && most * 10 >= lines.len() * 7
+}
+
+/// Where words begin after wide white.
+fn cell_starts(line: &Line) -> Vec<f32> {
+    let wide = |pair: &&[Word]| pair[1].x0 - pair[0].x1 > 0.9 * line.size;
+    line.words
+        .windows(2)
+        .filter(wide)
+        .map(|pair| pair[1].x0)
+        .collect()
 }
 
 /// White between two words that is wider than in a justified line.
@@ -104,7 +134,10 @@ pub(super) fn role(block: &Block, body: f32) -> Option<Role> {
     let label = block.size() < 0.87 * body
         && n_words < 5 * block.lines.len()
         && !text.ends_with(['.', '!', '?', ',', ';', ':', '-']);
-    (prose < 0.22 && !is_prose_line(&text) || n_rows * 2 > block.lines.len() || label)
+    (prose < 0.22 && !is_prose_line(&text)
+        || n_rows * 2 > block.lines.len()
+        || is_aligned(&block.lines)
+        || label)
         .then_some(Role::Cells)
 }
 
@@ -115,6 +148,12 @@ fn is_formula(block: &Block, text: &str, prose: f32) -> bool {
     let share = math as f32 / (total as f32).max(1.0);
     let signs = text.contains(SIGNS);
     block.lines.len() <= 6 && (share > 0.45 && prose < 0.3 || signs && long_words(text) < 0.2)
+}
+
+/// The share of letters among the characters that are no blanks.
+fn letters(text: &str) -> f32 {
+    let all = text.chars().filter(|c| !c.is_whitespace()).count();
+    text.chars().filter(|c| c.is_alphabetic()).count() as f32 / all.max(1) as f32
 }
 
 /// The share of words that are of ordinary language: letters only, two or more, mostly small.
@@ -182,7 +221,7 @@ fn is_heading(block: &Block, text: &str, body: f32) -> bool {
     let starts_large = title.starts_with(char::is_uppercase);
     let ends_sentence = text.ends_with('.') && !number;
     if larger || bold {
-        return !ends_sentence && prose(title) > 0.3;
+        return !ends_sentence && letters(title) > 0.6;
     }
     let narrow = block.lines.len() == 1 && n_chars < 70;
     let capitals = title
