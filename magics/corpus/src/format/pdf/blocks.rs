@@ -124,7 +124,13 @@ fn breaks(block: &Block, line: &Line, left: f32, right: f32, leading: f32) -> bo
     }
     let text = line_text(line);
     let label_of = |line: &Line| {
-        let text = line_text(line);
+        let text = line
+            .words
+            .iter()
+            .take(3)
+            .map(|word| word.text.as_str())
+            .collect::<Vec<_>>()
+            .join(" ");
         starts_item(&text)
             || text.starts_with('[') && text[1..].starts_with(|c: char| c.is_ascii_digit())
     };

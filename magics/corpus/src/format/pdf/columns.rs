@@ -6,6 +6,11 @@
 use super::lines::{Column, column};
 use super::words::Word;
 
+/// Deepest nesting of columns in columns.
+const MAX_DEPTH: u32 = 8;
+/// A region with more words than any sheet of paper holds is not cut.
+const MAX_WORDS: usize = 30_000;
+
 /// Cuts the words of every page into columns in reading order.
 ///
 /// A gutter that cuts many lines somewhere in the file is believed elsewhere at the same place on less evidence: three
@@ -23,7 +28,7 @@ pub(super) fn columns(pages: Vec<Vec<Word>>, body: f32) -> Vec<Vec<Column>> {
     let lay_out = |page: Vec<Word>| {
         let mut columns = Vec::new();
         finder.cut(page.iter().collect(), 0, &mut |words| {
-            columns.push(column(words.into_iter().cloned().collect()))
+            columns.push(column(words.into_iter().cloned().collect()));
         });
         columns
     };
@@ -65,7 +70,11 @@ impl Finder {
         if words.is_empty() {
             return;
         }
-        let gutter = if depth < 8 { self.gutter(&words) } else { None };
+        let gutter = if depth < MAX_DEPTH && words.len() < MAX_WORDS {
+            self.gutter(&words)
+        } else {
+            None
+        };
         let Some(gutter) = gutter else {
             column(words);
             return;

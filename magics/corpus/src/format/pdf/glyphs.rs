@@ -13,6 +13,8 @@ use super::guard::Budget;
 
 /// Deepest nesting of forms in forms.
 const MAX_DEPTH: u32 = 12;
+/// What a glyph costs: it is kept until its page is laid out, so that this bounds memory.
+const GLYPH_STEPS: u64 = 8;
 /// What drawing a form costs, in operators.
 const FORM_STEPS: u64 = 400;
 /// What stands for a glyph without a known meaning.
@@ -222,7 +224,7 @@ impl<'a> Painter<'_, 'a> {
             return;
         };
         let mut at = 0;
-        while at < bytes.len() && self.budget.step(1) {
+        while at < bytes.len() && self.budget.step(GLYPH_STEPS) {
             let (code, len) = font.0.read_code(bytes, at);
             at += len.max(1);
             let advance = font.0.code_advance(code) / 1000.0;

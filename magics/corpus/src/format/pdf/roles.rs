@@ -44,6 +44,7 @@ pub(super) fn is_row(line: &Line) -> bool {
 
 /// Lines whose second cells begin at one place, after white that a justified line does not have: a table of words.
 fn is_aligned(lines: &[Line]) -> bool {
+    let lines = &lines[..lines.len().min(100)];
     let starts: Vec<Vec<f32>> = lines.iter().map(cell_starts).collect();
     let shared = |x: f32| {
         starts
@@ -53,8 +54,8 @@ fn is_aligned(lines: &[Line]) -> bool {
     };
     let most = starts
         .iter()
-        .take(50)
         .flatten()
+        .take(500)
         .map(|x| shared(*x))
         .max()
         .unwrap_or(0);
