@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::chunk::Phrases;
 use crate::clause::clauses;
+use crate::confidence::{N_SIGNS, Origin, Signs};
 use crate::mention::mentions;
 use crate::sentence::{Word, words};
 use crate::tokenize::tokenize;
@@ -38,6 +39,8 @@ pub struct Triple {
     pub confidence: f32,
     /// Head of the subject: an index into the mentions
     pub subject_mention: Option<usize>,
+    /// Heads of all members of a coordinated subject, `subject_mention` first: indices into the mentions
+    pub subject_mentions: Vec<usize>,
     /// Noun phrases of the second argument: indices into the mentions, in order of text
     pub object_mentions: Vec<usize>,
 }
@@ -68,6 +71,43 @@ pub struct Clause {
     pub adverbial: Option<Range<usize>>,
     /// Estimated probability that the triple is right, 0 to 1
     pub confidence: f32,
+    /// The members of a coordinated subject, or the subject alone
+    pub subject_members: Vec<Range<usize>>,
+    /// How it was found
+    pub origin: Origin,
+    /// What the confidence was worked out from
+    pub signs: Signs,
+}
+
+impl Clause {
+    /// A statement whose confidence is not worked out yet.
+    pub(crate) fn new(
+        origin: Origin,
+        subject: Range<usize>,
+        relation_span: Range<usize>,
+        object: Range<usize>,
+    ) -> Self {
+        Self {
+            subject,
+            relation: String::new(),
+            supplied: String::new(),
+            relation_span,
+            object,
+            adverbial: None,
+            confidence: 0.0,
+            origin,
+            signs: [0.0; N_SIGNS],
+            subject_members: Vec::new(),
+        }
+    }
+
+    /// The same with words that the sentence leaves out.
+    pub(crate) fn supplying(self, supplied: &str) -> Self {
+        Self {
+            supplied: supplied.to_owned(),
+            ..self
+        }
+    }
 }
 
 /// Mentions and triples of a sentence; ranges are bytes of `sentence`. A heading has mentions but no triples.
@@ -100,35 +140,67 @@ pub fn analyse(sentence: &str) -> Analysis {
     } else {
         clauses(&words, &phrases)
     };
-    let triples = found
-        .into_iter()
-        .map(|clause| {
-            let (subject, object) = (bytes(&clause.subject), bytes(&clause.object));
-            let relation_span = bytes(&clause.relation_span);
-            let inside = |outer: &Range<usize>| {
-                let from = mentions.partition_point(|mention| mention.range.start < outer.start);
-                from..from
-                    + mentions[from..]
-                        .iter()
-                        .take_while(|mention| mention.range.end <= outer.end)
-                        .count()
-            };
-            let own = one_line(&sentence[relation_span.clone()]);
-            Triple {
-                relation: [clause.supplied, own].join(" ").trim().to_owned(),
-                relation_span,
-                adverbial: clause.adverbial.as_ref().map(bytes),
-                confidence: clause.confidence,
-                subject_mention: Some(inside(&subject))
-                    .filter(|range| !range.is_empty())
-                    .map(|range| range.start),
-                object_mentions: inside(&object).collect(),
-                subject,
-                object,
-            }
-        })
-        .collect();
+    let head = |member: &Range<usize>| {
+        let last = phrases
+            .at(member.start)
+            .map_or(member.end, |first| first.end)
+            - 1;
+        let inside = within(&mentions, &bytes(member));
+        let at = spans[last].start;
+        inside
+            .clone()
+            .find(|&i| mentions[i].range.contains(&at))
+            .or_else(|| inside.into_iter().next())
+    };
+    let triple = |clause: Clause| {
+        let relation_span = bytes(&clause.relation_span);
+        let subject_mentions: Vec<usize> = clause.subject_members.iter().filter_map(head).collect();
+        let object = bytes(&clause.object);
+        Triple {
+            subject: bytes(&clause.subject),
+            relation: relation(
+                &clause.supplied,
+                &one_line(&sentence[relation_span.clone()]),
+            ),
+            relation_span,
+            adverbial: clause.adverbial.as_ref().map(bytes),
+            confidence: clause.confidence,
+            subject_mention: subject_mentions.first().copied(),
+            subject_mentions,
+            object_mentions: within(&mentions, &object).collect(),
+            object,
+        }
+    };
+    let triples = found.into_iter().map(triple).collect();
     Analysis { mentions, triples }
+}
+
+/// The mentions that lie in a range of bytes.
+fn within(mentions: &[Mention], outer: &Range<usize>) -> Range<usize> {
+    let from = mentions.partition_point(|mention| mention.range.start < outer.start);
+    let n = mentions[from..]
+        .iter()
+        .take_while(|mention| mention.range.end <= outer.end)
+        .count();
+    from..from + n
+}
+
+/// The words a relation supplies, then its own.
+pub(crate) fn relation(supplied: &str, own: &str) -> String {
+    match (supplied, own) {
+        ("", own) => own.to_owned(),
+        (supplied, "") => supplied.to_owned(),
+        (supplied, own) => {
+            let mut letters = own.chars();
+            let first = letters.next().map(char::to_lowercase).into_iter().flatten();
+            supplied
+                .chars()
+                .chain([' '])
+                .chain(first)
+                .chain(letters)
+                .collect()
+        }
+    }
 }
 
 /// Single spaces between words.

@@ -4,85 +4,23 @@ use std::ops::Range;
 
 use crate::sentence::{BE, Pos, Word};
 use crate::subject::{Role, Subject, Syntax};
+use crate::verb::Kind;
 
 /// Longest second argument, in words.
 const MAX_WORDS: usize = 40;
 
 /// Verbs of saying and thinking: a whole clause is their argument.
+#[rustfmt::skip]
 const SAYING: &[&str] = &[
-    "said",
-    "says",
-    "say",
-    "told",
-    "tells",
-    "indicated",
-    "indicates",
-    "believe",
-    "believed",
-    "believes",
-    "think",
-    "thinks",
-    "thought",
-    "claimed",
-    "claims",
-    "claim",
-    "reported",
-    "reports",
-    "announced",
-    "announces",
-    "argued",
-    "argues",
-    "suggested",
-    "suggests",
-    "suggest",
-    "show",
-    "shows",
-    "showed",
-    "shown",
-    "found",
-    "knew",
-    "know",
-    "known",
-    "knows",
-    "noted",
-    "notes",
-    "stated",
-    "states",
-    "believing",
-    "added",
-    "adds",
-    "hoped",
-    "hopes",
-    "feared",
-    "felt",
-    "maintain",
-    "maintains",
-    "concluded",
-    "predicted",
-    "predicts",
-    "means",
-    "meant",
-    "demonstrate",
-    "demonstrates",
-    "demonstrated",
-    "indicate",
-    "learned",
-    "realized",
-    "discovered",
-    "decided",
-    "hope",
-    "wrote",
-    "agreed",
-    "estimated",
-    "estimates",
-    "explained",
-    "insisted",
-    "warned",
-    "ensure",
-    "proposed",
-    "saw",
-    "revealed",
-    "confirmed",
+    "said", "says", "say", "told", "tells", "indicated", "indicates", "believe", "believed",
+    "believes", "think", "thinks", "thought", "claimed", "claims", "claim", "reported", "reports",
+    "announced", "announces", "argued", "argues", "suggested", "suggests", "suggest", "show",
+    "shows", "showed", "shown", "found", "knew", "know", "known", "knows", "noted", "notes",
+    "stated", "states", "believing", "added", "adds", "hoped", "hopes", "feared", "felt",
+    "maintain", "maintains", "concluded", "predicted", "predicts", "means", "meant",
+    "demonstrate", "demonstrates", "demonstrated", "indicate", "learned", "realized",
+    "discovered", "decided", "hope", "wrote", "agreed", "estimated", "estimates", "explained",
+    "insisted", "warned", "ensure", "proposed", "saw", "revealed", "confirmed",
 ];
 
 /// Relation and second argument of a verb group.
@@ -103,12 +41,14 @@ impl Syntax<'_> {
         let relation_end = self.relation_end(number);
         let saying = self.words[group.range.clone()]
             .iter()
-            .any(|word| word.is(SAYING));
+            .any(|word| word.is(SAYING))
+            || self.clause_follows(group.range.end, subjects)
+            || self.clause_follows(relation_end, subjects);
         let mut end = self.object_end(relation_end, saying, subjects);
         while end > relation_end && self.dangles(end - 1) {
             end -= 1;
         }
-        (end > relation_end).then(|| Predicate {
+        (end > relation_end).then_some(Predicate {
             relation: group.range.start..relation_end,
             object: relation_end..end,
         })
@@ -150,7 +90,7 @@ impl Syntax<'_> {
             return false;
         };
         self.group_at(phrase.end).is_some_and(|group| {
-            self.groups[group].kind == crate::verb::Kind::Finite
+            self.groups[group].kind == Kind::Finite
                 && subjects[group]
                     .as_ref()
                     .is_some_and(|subject| subject.role == Role::Main)
@@ -165,7 +105,7 @@ impl Syntax<'_> {
             if word.is_stop() {
                 break;
             }
-            if word.is_comma() {
+            if word.is_comma() && !saying {
                 match self.list_goes_on(at) {
                     Some(end) => at = end,
                     None => break,
@@ -178,10 +118,12 @@ impl Syntax<'_> {
             if !saying && at > from && self.subordinate(at) {
                 break;
             }
-            if !saying && at > from && word.is_verbal() {
-                if let Some(start) = self.starts_clause(at, subjects) {
-                    return if start > from { start } else { at };
-                }
+            if !saying
+                && at > from
+                && word.is_verbal()
+                && let Some(start) = self.starts_clause(at, subjects)
+            {
+                return if start > from { start } else { at };
             }
             at += 1;
         }
@@ -191,6 +133,13 @@ impl Syntax<'_> {
     /// Whether another clause starts with word `at`: a relative clause, or "because …".
     fn subordinate(self, at: usize) -> bool {
         let word = &self.words[at];
+        let number_next = self
+            .words
+            .get(at + 1)
+            .is_some_and(|next| next.pos == Pos::Number);
+        if word.is(&["until", "when"]) && number_next {
+            return false;
+        }
         word.is(&[
             "who", "which", "whom", "where", "when", "whose", "because", "although", "while",
             "though", "if", "whereas", "until", "unless",
@@ -260,7 +209,8 @@ impl Syntax<'_> {
         matches!(
             word.pos,
             Pos::Preposition | Pos::Conjunction | Pos::Determiner | Pos::Subordinator | Pos::To
-        ) && !word.is(&["this", "that", "these", "those", "all", "both"])
+        ) && (!word.is(&["this", "that", "these", "those", "all", "both"])
+            || word.pos == Pos::Subordinator)
             || (word.pos == Pos::Mark && !matches!(word.text, "''" | "\"" | "”"))
     }
 }

@@ -2,12 +2,13 @@
 
 use std::ops::Range;
 
-use crate::analyse::Clause;
+use crate::analyse::{Clause, relation};
 use crate::chunk::Phrases;
+use crate::confidence::{Origin, confidence};
 use crate::sentence::{Pos, Word};
 use crate::subject::{Role, Subject, Syntax, subjects};
 use crate::tag::Form;
-use crate::verb::groups;
+use crate::verb::{Kind, groups};
 
 /// All statements of a sentence.
 pub(crate) fn clauses(words: &[Word], phrases: &Phrases) -> Vec<Clause> {
@@ -18,35 +19,51 @@ pub(crate) fn clauses(words: &[Word], phrases: &Phrases) -> Vec<Clause> {
         groups: &groups,
     };
     let subjects = subjects(syntax);
-    let initial = syntax.initial_adverbial(&subjects);
-    let mut initial_used = false;
-    let mut clauses = Vec::new();
-    for (number, subject) in subjects.iter().enumerate() {
-        let Some(subject) = subject else { continue };
-        let Some(mut clause) = syntax.verbal(number, subject, &subjects) else {
-            continue;
-        };
-        let main = matches!(subject.role, Role::Main | Role::Parenthetical) && !initial_used;
-        if main || subject.role == Role::Shared {
-            clause.adverbial = initial.clone();
-            initial_used = true;
-        }
-        clauses.push(clause);
-    }
+    let mut clauses = syntax.verbal_clauses(&subjects);
     syntax.add_speeches(&subjects, &mut clauses);
     clauses.extend(syntax.appositions());
     clauses.extend(syntax.possessions());
+    clauses.extend(syntax.titles());
+    clauses.extend(syntax.introductions());
+    for clause in &mut clauses {
+        let own = syntax.text(clause.relation_span.clone());
+        clause.relation = relation(&clause.supplied, &own);
+        clause.subject_members = syntax.members(&clause.subject);
+        clause.signs = syntax.signs(clause);
+        clause.confidence = confidence(&clause.signs);
+    }
     clauses
 }
 
 impl Syntax<'_> {
     /// The words of a range with single spaces between them.
-    pub(crate) fn text(self, range: Range<usize>) -> String {
+    fn text(self, range: Range<usize>) -> String {
         self.words[range]
             .iter()
             .map(|word| word.text)
             .collect::<Vec<_>>()
             .join(" ")
+    }
+
+    /// What verbs with a subject say; an adverbial before the first clause goes with those that share its subject too.
+    fn verbal_clauses(self, subjects: &[Option<Subject>]) -> Vec<Clause> {
+        let initial = self.initial_adverbial(subjects);
+        let mut initial_used = false;
+        let mut clauses = Vec::new();
+        for (number, subject) in subjects.iter().enumerate() {
+            let Some(subject) = subject else { continue };
+            let clause = self
+                .object_relative(number, subject, subjects)
+                .or_else(|| self.verbal(number, subject, subjects));
+            let Some(mut clause) = clause else { continue };
+            let main = matches!(subject.role, Role::Main | Role::Parenthetical) && !initial_used;
+            if main || subject.role == Role::Shared {
+                clause.adverbial.clone_from(&initial);
+                initial_used = true;
+            }
+            clauses.push(clause);
+        }
+        clauses
     }
 
     fn verbal(
@@ -56,35 +73,76 @@ impl Syntax<'_> {
         subjects: &[Option<Subject>],
     ) -> Option<Clause> {
         let predicate = self.predicate(number, subjects)?;
-        let group = &self.groups[number];
-        let supplied = if self.words[group.first].form != Form::Participle {
-            String::new()
-        } else if let Some(helpers) = subject.shared_with.and_then(|with| self.auxiliaries(with)) {
-            helpers
-        } else if matches!(subject.role, Role::Reduced | Role::Participial) {
-            if self.is_plural(&subject.range) {
-                "were"
-            } else {
-                "was"
-            }
-            .to_owned()
-        } else {
-            String::new()
+        let origin = match subject.role {
+            Role::Main => Origin::Main,
+            Role::Relative => Origin::Relative,
+            Role::Shared => Origin::Shared,
+            Role::Participial => Origin::Participial,
+            Role::Parenthetical => Origin::Parenthetical,
+            Role::Reduced => Origin::Reduced,
         };
-        let relation = [supplied.as_str(), &self.text(predicate.relation.clone())]
-            .join(" ")
-            .trim()
-            .to_owned();
-        let confidence = self.confidence(subject, &predicate.object);
+        let clause = Clause::new(
+            origin,
+            subject.range.clone(),
+            predicate.relation,
+            predicate.object,
+        );
+        Some(clause.supplying(&self.supplied(number, subject)))
+    }
+
+    /// "a system, which he patented in 1913": the object stands before the subject.
+    fn object_relative(
+        self,
+        number: usize,
+        subject: &Subject,
+        subjects: &[Option<Subject>],
+    ) -> Option<Clause> {
+        let verbs = self.groups[number].range.clone();
+        let at = subject
+            .range
+            .start
+            .checked_sub(1)
+            .filter(|&at| at > 0 && subject.role == Role::Main)?;
+        let pronoun = &self.words[at];
+        if pronoun.pos != Pos::Relative
+            || !pronoun.is(&["which", "that", "whom"])
+            || self.phrases.at(verbs.end).is_some()
+        {
+            return None;
+        }
+        let rest = self
+            .predicate(number, subjects)
+            .map(|rest| verbs.end..rest.object.end);
+        let clause = Clause::new(
+            Origin::ObjectRelative,
+            subject.range.clone(),
+            verbs,
+            self.antecedent(at)?,
+        );
         Some(Clause {
-            subject: subject.range.clone(),
-            relation,
-            supplied,
-            relation_span: predicate.relation,
-            object: predicate.object,
-            adverbial: None,
-            confidence,
+            adverbial: rest,
+            ..clause
         })
+    }
+
+    /// Auxiliaries that the sentence leaves out: "seen there" says that it was seen there.
+    fn supplied(self, number: usize, subject: &Subject) -> String {
+        let group = &self.groups[number];
+        let plural = self.is_plural(&subject.range);
+        let reduced = matches!(subject.role, Role::Reduced | Role::Participial);
+        let gerund =
+            group.kind == Kind::Gerund && !self.words[group.first].is(&["being", "having"]);
+        let participle = self.words[group.first].form == Form::Participle;
+        let shared = subject
+            .shared_with
+            .filter(|_| participle)
+            .and_then(|with| self.auxiliaries(with));
+        match shared {
+            Some(helpers) => helpers,
+            None if reduced && participle => if plural { "were" } else { "was" }.to_owned(),
+            None if reduced && gerund => if plural { "are" } else { "is" }.to_owned(),
+            None => String::new(),
+        }
     }
 
     /// Whether a phrase takes a plural verb, by its form.
@@ -95,28 +153,15 @@ impl Syntax<'_> {
             .map_or(phrase.end, |first| first.end)
             - 1;
         let word = &self.words[head];
-        let plural = word.pos == Pos::Noun
-            && word.lower.ends_with('s')
-            && !word.lower.ends_with("ss")
-            && !word.lower.ends_with("us");
-        plural
+        let ending =
+            word.lower.ends_with('s') && !word.lower.ends_with("ss") && !word.lower.ends_with("us");
+        (word.pos == Pos::Noun && ending)
             || word.is(&[
                 "people", "men", "women", "children", "they", "we", "these", "those",
             ])
             || self.words[phrase.clone()]
                 .iter()
                 .any(|word| word.lower == "and")
-    }
-
-    fn confidence(self, subject: &Subject, object: &Range<usize>) -> f32 {
-        let role = match subject.role {
-            Role::Main => 0.2,
-            Role::Relative => 0.1,
-            Role::Shared => 0.05,
-            Role::Participial => -0.1,
-            Role::Parenthetical | Role::Reduced => -0.05,
-        };
-        0.6 + role - 0.005 * object.len() as f32 - 0.002 * self.words.len() as f32
     }
 
     /// Time or place before the first clause, mostly set off by a comma.
@@ -130,7 +175,9 @@ impl Syntax<'_> {
             .iter()
             .take(12)
             .position(Word::is_comma)
-            .filter(|&comma| comma < verb && comma >= 2);
+            .filter(|&comma| {
+                comma >= 2 && comma < verb && !self.words[..comma].iter().any(Word::is_stop)
+            });
         let subject = subjects
             .first()?
             .as_ref()
@@ -140,5 +187,31 @@ impl Syntax<'_> {
             .filter(|&at| at > 1 && first.pos == Pos::Preposition);
         let end = comma.or(start)?;
         (starts && verb >= end).then_some(0..end)
+    }
+
+    /// The members of "a and b", or the phrase alone.
+    fn members(self, range: &Range<usize>) -> Vec<Range<usize>> {
+        let cuts = range
+            .clone()
+            .filter(|&at| self.words[at].is(&["and", "or"]) || self.words[at].is_comma());
+        let mut parts = Vec::new();
+        let mut start = range.start;
+        for cut in cuts.chain([range.end]) {
+            if cut > start {
+                parts.push(start..cut);
+            }
+            start = cut + 1;
+        }
+        let phrase = |part: &Range<usize>| {
+            self.phrases
+                .at(part.start)
+                .is_some_and(|phrase| phrase.end <= part.end)
+                && self.phrases.before(part.end).is_some()
+        };
+        if parts.iter().all(phrase) {
+            parts
+        } else {
+            vec![range.clone()]
+        }
     }
 }

@@ -254,7 +254,7 @@ fn key(template: u32, x: u32, y: u32) -> u32 {
     hash >> (32 - KEY_BITS)
 }
 
-/// One round of MurmurHash3.
+/// One round of `MurmurHash3`.
 fn mix(hash: u32, value: u32) -> u32 {
     let value = value
         .wrapping_mul(0xcc9e_2d51)

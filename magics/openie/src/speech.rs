@@ -3,44 +3,17 @@
 use std::ops::Range;
 
 use crate::analyse::Clause;
+use crate::confidence::Origin;
 use crate::sentence::{Pos, Word};
 use crate::subject::{Role, Subject, Syntax};
 
 /// Verbs that may follow what was said.
+#[rustfmt::skip]
 const SPEAKING: &[&str] = &[
-    "said",
-    "says",
-    "say",
-    "added",
-    "adds",
-    "warns",
-    "warned",
-    "explains",
-    "explained",
-    "notes",
-    "noted",
-    "argues",
-    "argued",
-    "reported",
-    "reports",
-    "announced",
-    "concluded",
-    "recalls",
-    "recalled",
-    "writes",
-    "wrote",
-    "believes",
-    "predicts",
-    "predicted",
-    "contends",
-    "insists",
-    "insisted",
-    "asked",
-    "asks",
-    "observed",
-    "observes",
-    "claimed",
-    "claims",
+    "said", "says", "say", "added", "adds", "warns", "warned", "explains", "explained", "notes",
+    "noted", "argues", "argued", "reported", "reports", "announced", "concluded", "recalls",
+    "recalled", "writes", "wrote", "believes", "predicts", "predicted", "contends", "insists",
+    "insisted", "asked", "asks", "observed", "observes", "claimed", "claims",
 ];
 
 impl Syntax<'_> {
@@ -57,15 +30,12 @@ impl Syntax<'_> {
                 continue;
             };
             clauses.retain(|clause| clause.relation_span.start != group.range.start);
-            clauses.push(Clause {
+            clauses.push(Clause::new(
+                Origin::Speech,
                 subject,
-                relation: self.text(group.range.clone()),
-                supplied: String::new(),
-                relation_span: group.range.clone(),
+                group.range.clone(),
                 object,
-                adverbial: None,
-                confidence: 0.6,
-            });
+            ));
         }
     }
 

@@ -83,7 +83,7 @@ impl<'s> Syntax<'s> {
                 let open = (0..end - 1).rev().find(|&at| self.words[at].opens())?;
                 found(self.extended(open, true)?, Role::Main)
             }
-            _ => self.adjacent(number, end),
+            _ => self.adjacent(number, end, earlier),
         }
     }
 
@@ -109,7 +109,7 @@ impl<'s> Syntax<'s> {
     }
 
     /// The phrase a relative pronoun at `at` stands for.
-    fn antecedent(self, at: usize) -> Option<Range<usize>> {
+    pub(crate) fn antecedent(self, at: usize) -> Option<Range<usize>> {
         let end = if at > 0 && self.words[at - 1].is_comma() {
             at - 1
         } else {
@@ -177,19 +177,18 @@ impl<'s> Syntax<'s> {
         if group.kind == Kind::Gerund {
             return resumed(Role::Participial);
         }
-        match self.before_parenthesis(comma) {
-            Some(range) => Some(Subject {
+        if let Some(range) = self.before_parenthesis(comma) {
+            Some(Subject {
                 range,
                 role: Role::Parenthetical,
                 shared_with: None,
-            }),
-            None => {
-                let subject = resumed(Role::Parenthetical)?;
-                Some(Subject {
-                    shared_with: last,
-                    ..subject
-                })
-            }
+            })
+        } else {
+            let subject = resumed(Role::Parenthetical)?;
+            Some(Subject {
+                shared_with: last,
+                ..subject
+            })
         }
     }
 
@@ -213,7 +212,7 @@ impl<'s> Syntax<'s> {
     }
 
     /// A phrase that ends where the verb group starts.
-    fn adjacent(self, number: usize, end: usize) -> Option<Subject> {
+    fn adjacent(self, number: usize, end: usize, earlier: &[Option<Subject>]) -> Option<Subject> {
         let group = &self.groups[number];
         let near = self.phrases.before(end)?.clone();
         let far = self.extended(end, true).unwrap_or(near.clone());
@@ -251,20 +250,66 @@ impl<'s> Syntax<'s> {
                     shared_with: None,
                 })
             }
-            _ => Some(Subject {
-                range: if object { near } else { far },
-                role: Role::Main,
-                shared_with: None,
-            }),
+            _ => {
+                if object && let Some(range) = self.behind_relative(number, far.start, earlier) {
+                    return Some(Subject {
+                        range,
+                        role: Role::Parenthetical,
+                        shared_with: None,
+                    });
+                }
+                Some(Subject {
+                    range: if object { near } else { far },
+                    role: Role::Main,
+                    shared_with: None,
+                })
+            }
         }
+    }
+
+    /// "The privilege cited by her protects …": the phrase that the reduced relative clause before the verb modifies,
+    /// unless that phrase is an object itself.
+    fn behind_relative(
+        self,
+        number: usize,
+        end: usize,
+        earlier: &[Option<Subject>],
+    ) -> Option<Range<usize>> {
+        let (relative, subject) = (0..number)
+            .rev()
+            .find_map(|other| Some((other, earlier[other].as_ref()?)))?;
+        if !matches!(subject.role, Role::Reduced | Role::Relative)
+            || self.groups[relative].range.end > end
+        {
+            return None;
+        }
+        let before = &self.words[..subject.range.start];
+        let start = before
+            .iter()
+            .rposition(|word| {
+                word.pos == Pos::Mark || matches!(word.pos, Pos::Subordinator | Pos::Conjunction)
+            })
+            .map_or(0, |at| at + 1);
+        (!before[start..].iter().any(Word::is_verbal)).then(|| subject.range.clone())
     }
 
     /// Whether a later verb group can be the predicate of the clause.
     fn finite_follows(self, number: usize) -> bool {
-        self.groups[number + 1..].iter().any(|group| {
-            group.kind == Kind::Finite
-                && !self.words[group.range.start.saturating_sub(1)].is_comma()
-        })
+        let from = self.groups[number].range.end;
+        let Some(next) = self.groups[number + 1..]
+            .iter()
+            .find(|group| group.kind == Kind::Finite)
+        else {
+            return false;
+        };
+        let between = &self.words[from..next.range.start];
+        let own = between.iter().any(|word| {
+            matches!(
+                word.pos,
+                Pos::Relative | Pos::Subordinator | Pos::Conjunction
+            ) || word.is_stop()
+        });
+        !own && !between.last().is_some_and(Word::is_comma)
     }
 
     /// The phrase before `end` with the prepositional phrases and coordinated phrases to its left; only "of" is

@@ -12,6 +12,13 @@ use crate::tag::{Class, N_CLASSES, Tag};
 /// Stands for the tag before the first word.
 pub(crate) const NO_TAG: u32 = 31;
 
+/// The class of a word, and how far the score of a finite verb stays behind.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Judgement {
+    pub(crate) class: Class,
+    pub(crate) verb_gap: i32,
+}
+
 /// Gives each word of a sentence its class.
 #[derive(Debug, Clone)]
 pub struct Tagger {
@@ -38,13 +45,16 @@ impl Tagger {
 
     /// One tag for each word.
     pub fn tag(&self, words: &[&str]) -> Vec<Tag> {
-        self.classes(words).into_iter().map(Class::tag).collect()
+        self.classes(words)
+            .into_iter()
+            .map(|judgement| judgement.class.tag())
+            .collect()
     }
 
     /// One class for each word: its tag and, for a verb, its form.
-    pub(crate) fn classes(&self, words: &[&str]) -> Vec<Class> {
+    pub(crate) fn classes(&self, words: &[&str]) -> Vec<Judgement> {
         let looks = self.looks(words);
-        let mut classes: Vec<Class> = Vec::with_capacity(words.len());
+        let mut judgements: Vec<Judgement> = Vec::with_capacity(words.len());
         let mut keys = [0; N_FEATURES];
         let (mut before, mut before2) = (NO_TAG, NO_TAG);
         for i in 0..words.len() {
@@ -55,10 +65,14 @@ impl Tagger {
                 self.model.add(key, &mut scores);
             }
             let best = best(&scores);
-            classes.push(Class(best));
+            let verb_gap = scores[usize::from(best)] - scores[Tag::Verb as usize];
+            judgements.push(Judgement {
+                class: Class(best),
+                verb_gap,
+            });
             (before2, before) = (before, u32::from(best));
         }
-        classes
+        judgements
     }
 
     fn looks(&self, words: &[&str]) -> Vec<Look> {

@@ -108,7 +108,7 @@ fn is_abbreviation(run: &str, last: bool) -> bool {
         return false;
     }
     TITLES.contains(&run.to_lowercase().as_str())
-        || (body.chars().count() == 1 && body.chars().all(|c| c.is_uppercase()))
+        || (body.chars().count() == 1 && body.chars().all(char::is_uppercase))
 }
 
 fn is_clitic(word: &str) -> bool {
@@ -180,12 +180,13 @@ fn cut_contraction(text: &str, word: Range<usize>, words: &mut Vec<Range<usize>>
             .map(|(at, _)| word.start + at)
     };
     for ending in ["n't", "'s", "'re", "'ve", "'ll", "'d", "'m"] {
-        if lower.len() > ending.len() && lower.ends_with(ending) {
-            if let Some(at) = back(ending).filter(|&at| at > word.start) {
-                words.push(word.start..at);
-                words.push(at..word.end);
-                return;
-            }
+        if lower.len() > ending.len()
+            && lower.ends_with(ending)
+            && let Some(at) = back(ending).filter(|&at| at > word.start)
+        {
+            words.push(word.start..at);
+            words.push(at..word.end);
+            return;
         }
     }
     if lower == "cannot" {

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::chunk::Phrases;
-use crate::sentence::{BE, Pos, Word};
+use crate::sentence::{Pos, Word};
 use crate::tag::Form;
 
 /// Verbs and auxiliaries that make one predicate.
@@ -28,13 +28,6 @@ pub(crate) enum Kind {
     Gerund,
     /// After "to"
     Infinitive,
-}
-
-impl Group {
-    /// Whether it is a form of "to be" and nothing else.
-    pub(crate) fn is_copula(&self, words: &[Word]) -> bool {
-        words[self.last].is(&BE)
-    }
 }
 
 /// The verb groups of a sentence, in order.

@@ -248,18 +248,3 @@ fn key(sentence: &str) -> String {
     text.retain(|c| !c.is_ascii_punctuation());
     text
 }
-
-/// How each extraction of one sentence did, for reading by eye: best precision of any gold tuple per extraction,
-/// best recall of any extraction per gold tuple.
-pub(crate) fn best_matches(gold: &[Tuple], found: &[Tuple]) -> (Vec<f64>, Vec<f64>) {
-    let best = |values: &mut dyn Iterator<Item = f64>| values.fold(0.0, f64::max);
-    let precision = found
-        .iter()
-        .map(|f| best(&mut gold.iter().map(|g| match_said(g, f).0)))
-        .collect();
-    let recall = gold
-        .iter()
-        .map(|g| best(&mut found.iter().map(|f| match_said(g, f).1)))
-        .collect();
-    (precision, recall)
-}
