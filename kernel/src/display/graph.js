@@ -125,7 +125,7 @@ function start(data) {
       seats.forEach((seat, i) => {
         const left = x + seat[0], top = y + seat[1], rect = [left, top, left + wide, top + high];
         if (taken.some((o) => rect[0] < o[2] + 4 && o[0] < rect[2] + 4 && rect[1] < o[3] && o[1] < rect[3])) return;
-        const cost = (nodes.length < 900 ? covered(rect, node, near) : 0) + (left < 2 || rect[2] > room ? 3 : 0) - (node.seat === i ? 0.2 : 0);
+        const cost = (nodes.length < 900 ? covered(rect, node, near) : 0) + (left < 2 || rect[2] > room ? 9 : 0) - (node.seat === i ? 0.2 : 0);
         if (cost < least) { least = cost; best = rect; node.seat = i; }
       });
       if (!best) continue;
@@ -257,7 +257,7 @@ function start(data) {
     flag("over", item);
     tip.hidden = !item;
     if (!item) return;
-    tip.textContent = item.dot ? item.name + " · " + plural(item.degree, "relation", "relations") : item.from.name + " — " + item.predicate + " → " + item.to.name;
+    tip.textContent = item.dot ? item.name + " · " + plural(item.degree, "relation", "relations") : item.predicate;
     const x = p[0] + 14 + tip.offsetWidth > W ? p[0] - 10 - tip.offsetWidth : p[0] + 14;
     tip.style.transform = "translate(" + max(2, x) + "px," + min(H - tip.offsetHeight - 2, p[1] + 16) + "px)";
   }
