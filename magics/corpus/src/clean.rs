@@ -116,6 +116,11 @@ pub const RULES: &[Rule] = &[
         apply: references::links,
     },
     Rule {
+        name: "run_in_labels",
+        about: "a label that runs into its paragraph, such as `Abstract—`, is removed",
+        apply: layout::run_in_labels,
+    },
+    Rule {
         name: "ornaments",
         about: "lines without a letter or digit are removed",
         apply: layout::ornaments,

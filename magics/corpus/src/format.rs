@@ -63,10 +63,7 @@ pub(crate) fn extract(
 
 /// The format by what the bytes say, else by what the name says.
 fn kind(path: &Path, bytes: &[u8]) -> Option<Kind> {
-    if bytes[..bytes.len().min(1024)]
-        .windows(5)
-        .any(|five| five == b"%PDF-")
-    {
+    if bytes.trim_ascii_start().starts_with(b"%PDF-") {
         return Some(Kind::Pdf);
     }
     let extension = path
@@ -79,5 +76,24 @@ fn kind(path: &Path, bytes: &[u8]) -> Option<Kind> {
         Some("txt" | "text" | "asc") => Some(Kind::Text),
         Some("json" | "jsonl" | "ndjson") => Some(Kind::Json),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_bytes_decide_before_the_name() {
+        let check = |name: &str, bytes: &[u8], wanted: Option<Kind>| {
+            assert_eq!(kind(Path::new(name), bytes), wanted, "{name}")
+        };
+        check("paper", b"%PDF-1.7", Some(Kind::Pdf));
+        check("paper.txt", b"\n%PDF-1.7", Some(Kind::Pdf));
+        check("paper.PDF", b"hello", Some(Kind::Pdf));
+        check("a.HTM", b"hello", Some(Kind::Html));
+        check("a.jsonl", b"{}", Some(Kind::Json));
+        check("make.py", b"print('%PDF-')", None);
+        check("README", b"hello", None);
     }
 }

@@ -17,5 +17,5 @@ pub use clean::{CleaningStep, Draft, RULES, Role, Rule};
 pub use document::{Corpus, Document, Kind, Reason, Unreadable};
 pub use read::{CorpusError, ReadOptions, read};
 pub use sentence::sentences;
-pub use span::SpanMap;
+pub use span::{Edit, SpanMap};
 pub use watch::{Unwatched, Watch};

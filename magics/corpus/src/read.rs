@@ -10,7 +10,7 @@ use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
 use crate::clean::{Draft, RULES};
-use crate::document::{Corpus, Document, Reason, Unreadable};
+use crate::document::{Corpus, Document, Kind, Reason, Unreadable};
 use crate::format::{self, Extracted};
 use crate::watch::Watch;
 
@@ -192,22 +192,29 @@ fn read_file(
         Err(reason) => return failed(reason),
     };
     // The readers rest on other people's parsers: a panic there is a broken file, not our end.
-    let extracted = catch_unwind(AssertUnwindSafe(|| {
-        format::extract(path, &bytes, options, watch)
-    }));
-    let records = match extracted {
-        Ok(Ok(records)) => records,
-        Ok(Err(reason)) => return failed(reason),
-        Err(panic) => return failed(Reason::Broken(panic_message(&*panic))),
-    };
-    let several = records.len() > 1;
+    let documents = catch_unwind(AssertUnwindSafe(|| documents(path, &bytes, options, watch)));
+    match documents {
+        Ok(Ok(documents)) => documents,
+        Ok(Err(reason)) => failed(reason),
+        Err(panic) => failed(Reason::Broken(panic_message(&*panic))),
+    }
+}
+
+/// The documents that the bytes of a file hold, each with an id of its own.
+fn documents(
+    path: &Path,
+    bytes: &[u8],
+    options: &ReadOptions,
+    watch: &dyn Watch,
+) -> Result<Vec<Result<Document, Unreadable>>, Reason> {
     let mut seen = BTreeMap::new();
-    let mut documents = Vec::with_capacity(records.len());
-    for record in records {
-        let part = if several {
+    let mut documents = Vec::new();
+    for record in format::extract(path, bytes, options, watch)? {
+        // A record of a JSON file keeps its id when others come and go.
+        let part = if record.kind == Kind::Json {
             record.original.as_bytes()
         } else {
-            &bytes[..]
+            bytes
         };
         let mut id = identify(&record, path, part, 0);
         let copies = seen.entry(id.clone()).or_insert(0_u32);
@@ -217,7 +224,7 @@ fn read_file(
         *copies += 1;
         documents.push(finish(record, id, path, options));
     }
-    documents
+    Ok(documents)
 }
 
 /// The bytes of a file, if it is a regular file of a size that is allowed.
@@ -295,7 +302,8 @@ fn finish(
         });
     }
     let title = title
-        .filter(|title| !title.trim().is_empty())
+        .map(|title| tidy(&title))
+        .filter(|title| !title.is_empty())
         .unwrap_or_else(|| stem(path));
     Ok(Document {
         id,
@@ -310,6 +318,22 @@ fn finish(
         remarks,
     })
 }
+
+/// A title in one line, with ligatures as letters and without control characters.
+fn tidy(title: &str) -> String {
+    let (title, ..) =
+        Draft::new(title, Vec::new()).clean(&BTreeSet::from(TEXT_ONLY.map(str::to_owned)));
+    title.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Rules for texts that would take something away from a title.
+const TEXT_ONLY: [&str; 5] = [
+    "references",
+    "citations",
+    "author_year",
+    "links",
+    "run_in_labels",
+];
 
 fn file_name(path: &Path) -> String {
     path.file_name()

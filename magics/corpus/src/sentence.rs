@@ -128,27 +128,30 @@ fn is_label(label: &str) -> bool {
         || label.len() == 1
 }
 
+/// Splits a paragraph or list item; the label of an item is left out, the number of a heading ends no sentence.
 fn split(text: &str, block: Range<usize>, found: &mut Vec<Range<usize>>) {
-    let mut start = block.start;
-    let slice = &text[block.clone()];
-    let mut item_label = slice.trim_start();
-    item_label = if starts_item(item_label) {
-        &item_label[..item_label.find(' ').unwrap_or(1)]
-    } else {
-        ""
-    };
-    let label_end = block.start + slice.find(item_label).unwrap_or(0) + item_label.len();
-    let mut chars = slice
-        .char_indices()
-        .map(|(at, c)| (block.start + at, c))
-        .peekable();
+    let lead = block.len() - text[block.clone()].trim_start().len();
+    let content = &text[block.start + lead..block.end];
+    let label = content.find(char::is_whitespace).unwrap_or(content.len());
+    let is_item = starts_item(content);
+    let mut start = block.start + lead + if is_item { label } else { 0 };
+    let first_stop = block.start
+        + lead
+        + if is_item || is_number(&content[..label]) {
+            label
+        } else {
+            0
+        };
+    let mut chars = text[start..block.end].char_indices().peekable();
+    let from = start;
     while let Some((at, c)) = chars.next() {
+        let at = from + at;
         if matches!(c, '.' | '!' | '?' | '。' | '！' | '？') {
             let mut end = at + c.len_utf8();
             while let Some((next, closing)) = chars.next_if(|(_, c)| is_closing(*c)) {
-                end = next + closing.len_utf8();
+                end = from + next + closing.len_utf8();
             }
-            if end > label_end && ends_here(text, start, at, end..block.end) {
+            if end > first_stop && ends_here(text, start, at, end..block.end) {
                 push(text, start..end, found);
                 start = end;
             }
@@ -158,6 +161,14 @@ fn split(text: &str, block: Range<usize>, found: &mut Vec<Range<usize>>) {
         }
     }
     push(text, start..block.end, found);
+}
+
+/// `3.2.` or `IV.`
+fn is_number(word: &str) -> bool {
+    let core = word.trim_end_matches('.');
+    let roman = core.chars().all(|c| matches!(c, 'I' | 'V' | 'X' | 'L'));
+    let decimal = core.chars().all(|c| c.is_ascii_digit() || c == '.');
+    !core.is_empty() && core.len() < 8 && (roman || decimal)
 }
 
 fn is_closing(c: char) -> bool {
@@ -307,14 +318,19 @@ mod tests {
             &["1 Introduction", "Graphs help\npeople.", "Yes"],
         );
         check(
-            "We have:\n- one thing\n- two things\n1. First. Good",
+            "We have:\n- one thing\n• two things. More\n1. First. Good",
             &[
                 "We have:",
-                "- one thing",
-                "- two things",
-                "1. First.",
+                "one thing",
+                "two things.",
+                "More",
+                "First.",
                 "Good",
             ],
+        );
+        check(
+            "II. THE METHOD\n\n2.1. Names\n\nIt is V. Next",
+            &["II. THE METHOD", "2.1. Names", "It is V. Next"],
         );
     }
 

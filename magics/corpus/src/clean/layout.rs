@@ -46,6 +46,7 @@ pub(super) fn hyphens(draft: &Draft) -> Vec<Edit> {
         );
         let keep = match (joined, hyphenated) {
             (joined, hyphenated) if second.starts_with(char::is_uppercase) => joined <= hyphenated,
+            _ if rest[second.len()..].starts_with('-') => true,
             (0, 0) => KEEP.contains(&first.to_lowercase().as_str()) || first.contains('-'),
             (joined, hyphenated) => hyphenated > joined,
         };
@@ -92,6 +93,34 @@ pub(super) fn lines(draft: &Draft) -> Vec<Edit> {
                 range: at..at + 1,
                 with: " ".to_owned(),
             });
+        }
+    }
+    edits
+}
+
+/// `Abstract—`, `Abstract.`, `Summary:` where the text follows on the same line.
+pub(super) fn run_in_labels(draft: &Draft) -> Vec<Edit> {
+    const LABELS: &[&str] = &["Abstract", "ABSTRACT", "Summary", "SUMMARY"];
+    let text = draft.text();
+    let mut edits = Vec::new();
+    for (at, _) in std::iter::once((0, "")).chain(text.match_indices("\n\n")) {
+        let start = at + text[at..].len() - text[at..].trim_start().len();
+        let Some(label) = LABELS
+            .iter()
+            .find(|label| text[start..].starts_with(**label))
+        else {
+            continue;
+        };
+        let sign = &text[start + label.len()..];
+        let rest = sign.trim_start_matches(['—', '–', '-', '.', ':', ' ']);
+        let is_new = edits
+            .last()
+            .is_none_or(|last: &Edit| last.range.end <= start);
+        if is_new
+            && rest.len() < sign.trim_start_matches(' ').len()
+            && rest.starts_with(char::is_uppercase)
+        {
+            edits.push(removal(start..text.len() - rest.len()));
         }
     }
     edits

@@ -105,6 +105,25 @@ fn pointers_and_links_go() {
 }
 
 #[test]
+fn a_label_that_runs_in_goes() {
+    check("Abstract—We show it.", expect!["We show it."]);
+    check(
+        "Title\n\nAbstract. We show it.",
+        expect![[r"
+        Title
+
+        We show it."]],
+    );
+    check(
+        "Abstract\n\nAbstract nouns are many.",
+        expect![[r"
+        Abstract
+
+        Abstract nouns are many."]],
+    );
+}
+
+#[test]
 fn the_list_of_references_goes_until_the_next_part() {
     let list = "Text.\n\nReferences\n\n[1] A. Author. Title. 2019.\n\n[2] B. Author. 2020.\n\nAppendix A\n\nMore text.";
     check(

@@ -3,7 +3,6 @@
 use std::sync::Mutex;
 
 use super::*;
-use crate::document::Kind;
 use crate::watch::Unwatched;
 
 fn write(folder: &Path, name: &str, bytes: &[u8]) -> PathBuf {

@@ -34,12 +34,25 @@ const SIGNS: [char; 9] = ['=', '≤', '≥', '∑', '∈', '√', '∫', '≈', 
 
 /// A row of a table: white between its words that no justified line has.
 pub(super) fn is_row(line: &Line) -> bool {
-    let gaps = || {
-        line.words
-            .windows(2)
-            .map(|pair| (pair[1].x0 - pair[0].x1) / line.size)
-    };
-    gaps().filter(|gap| *gap > 1.0).count() >= 2 || gaps().any(|gap| gap > 2.2)
+    let starts = gaps(line).filter(|(_, gap)| *gap > 1.0).count();
+    (starts >= 2 || gaps(line).any(|(_, gap)| gap > 2.2)) && !is_stretched(line)
+}
+
+/// The white before each word but the first, in font sizes, and where the word begins.
+fn gaps(line: &Line) -> impl Iterator<Item = (f32, f32)> {
+    let apart = |pair: &&[Word]| !pair[1].joined;
+    line.words
+        .windows(2)
+        .filter(apart)
+        .map(|pair| (pair[1].x0, (pair[1].x0 - pair[0].x1) / line.size))
+}
+
+/// A line of words that was stretched to the width of its column: all its blanks are alike.
+fn is_stretched(line: &Line) -> bool {
+    let (least, most) = gaps(line).fold((f32::MAX, 0.0_f32), |(least, most), (_, gap)| {
+        (least.min(gap), most.max(gap))
+    });
+    most < 1.7 * least.max(0.1) && prose(&line_text(line)) > 0.5
 }
 
 /// Lines whose second cells begin at one place, after white that a justified line does not have: a table of words.
@@ -64,11 +77,12 @@ fn is_aligned(lines: &[Line]) -> bool {
 
 /// Where words begin after wide white.
 fn cell_starts(line: &Line) -> Vec<f32> {
-    let wide = |pair: &&[Word]| pair[1].x0 - pair[0].x1 > 0.9 * line.size;
-    line.words
-        .windows(2)
-        .filter(wide)
-        .map(|pair| pair[1].x0)
+    if is_stretched(line) {
+        return Vec::new();
+    }
+    gaps(line)
+        .filter(|(_, gap)| *gap > 0.9)
+        .map(|(x, _)| x)
         .collect()
 }
 

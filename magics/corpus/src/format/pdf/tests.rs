@@ -70,6 +70,7 @@ fn check_paper(name: &str, running: &str, title: &str) {
         precision > 0.93,
         "precision {precision:.3} of the running text of `{name}`"
     );
+    let found_title = found_title.map(|title| title.replace('\u{fb00}', "ff"));
     assert_eq!(found_title.as_deref(), Some(title));
 }
 
@@ -84,6 +85,15 @@ fn two_columns_in_reading_order() {
 fn a_conference_layout_in_reading_order() {
     let title = "Flow Control for Shared Storage in Offices: A Difficult Neighbour Problem";
     check_paper("flow-conference.pdf", "flow.running.txt", title);
+}
+
+#[test]
+fn a_page_printed_by_a_browser_in_reading_order() {
+    check_paper(
+        "flow-browser.pdf",
+        "flow.running.txt",
+        "Flow Control for Shared Storage in Offices",
+    );
 }
 
 #[test]
