@@ -14,17 +14,20 @@ use crate::process::{self, Event};
 use crate::say::{Say, duration};
 use crate::settings;
 
-/// Builds all programs. Everything else that is compiled uses the same profile and directory.
+/// Builds all programs, of the workspace's default members. Everything else that is compiled uses the same profile and directory.
 pub(crate) fn programs(places: &Places, say: &mut Say) -> Result<()> {
-    // devbox itself is running: it has been built, and some systems cannot replace it now.
-    let arguments = ["build", "--workspace", "--exclude", "devbox"];
-    build(places, say, &arguments, "build", "the programs")
+    build(places, say, &["build"], "build", "the programs")
 }
 
 /// Builds all tests.
 pub(crate) fn tests(places: &Places, say: &mut Say) -> Result<()> {
-    let arguments = ["test", "--workspace", "--no-run"];
-    build(places, say, &arguments, "build tests", "the tests")
+    build(
+        places,
+        say,
+        &["test", "--no-run"],
+        "build tests",
+        "the tests",
+    )
 }
 
 fn build(places: &Places, say: &mut Say, arguments: &[&str], step: &str, what: &str) -> Result<()> {
@@ -188,7 +191,7 @@ fn count_units(metadata: &Value) -> Option<usize> {
         let ids = deps.filter_map(|dep| dep["pkg"].as_str()).collect();
         needs.insert(node["id"].as_str()?, ids);
     }
-    let members = metadata["workspace_members"].as_array()?;
+    let members = metadata["workspace_default_members"].as_array()?;
     let mut open: Vec<&str> = members.iter().filter_map(Value::as_str).collect();
     let mut seen: BTreeSet<&str> = BTreeSet::new();
     while let Some(id) = open.pop() {
@@ -240,7 +243,7 @@ mod tests {
                     { "pkg": "tester", "dep_kinds": [{ "kind": "dev" }] } ] },
                 { "id": "dep", "deps": [] },
                 { "id": "tester", "deps": [] } ] },
-            "workspace_members": ["ours"],
+            "workspace_default_members": ["ours"],
         });
         assert_eq!(count_units(&metadata), Some(4));
     }

@@ -61,7 +61,7 @@ impl Test {
     fn rust(&self, places: &Places, say: &mut Say) -> Result<()> {
         let started = Instant::now();
         say.heading("Rust tests");
-        let mut arguments = vec!["test", "--quiet", "--workspace", "--no-fail-fast"];
+        let mut arguments = vec!["test", "--quiet", "--no-fail-fast"];
         arguments.extend(self.filter.as_deref());
         compile::run(places, &arguments)?;
         say.done("Rust tests", "the Rust tests pass", started.elapsed());
