@@ -8,6 +8,11 @@ use mlk8s_catalog::view::{AnswerView, EvidenceView, MarkedText, TripleView};
 
 use super::{escape, figure};
 
+/// Characters of a part of a triple that are shown.
+const PART: usize = 160;
+/// Bytes of a sentence that are shown; what is longer is a page that had no full stop.
+const SENTENCE: usize = 2000;
+
 /// The HTML of `answer`.
 pub(crate) fn html(answer: &AnswerView) -> String {
     let id = figure::identifier(&[&format!("{answer:?}")]);
@@ -85,15 +90,14 @@ fn evidence(all: &[EvidenceView], prefix: &str) -> String {
     out
 }
 
-/// The text with its marked stretches; a range that does not fit the text is passed over.
+/// The text with its marked stretches; a range that does not fit the text that is shown is passed over.
 fn marked(sentence: &MarkedText) -> String {
+    let text = &sentence.text[..sentence.text.floor_char_boundary(SENTENCE)];
     let mut out = String::new();
     let mut at = 0;
     for range in &sentence.marked {
-        let (Some(before), Some(inside)) = (
-            sentence.text.get(at..range.start),
-            sentence.text.get(range.clone()),
-        ) else {
+        let (Some(before), Some(inside)) = (text.get(at..range.start), text.get(range.clone()))
+        else {
             continue;
         };
         let _ = write!(
@@ -104,7 +108,10 @@ fn marked(sentence: &MarkedText) -> String {
         );
         at = range.end;
     }
-    out.push_str(&escape::text(sentence.text.get(at..).unwrap_or_default()));
+    out.push_str(&escape::text(text.get(at..).unwrap_or_default()));
+    if text.len() < sentence.text.len() {
+        out.push('…');
+    }
     out
 }
 
@@ -125,8 +132,8 @@ fn triples(all: &[TripleView], prefix: &str) -> String {
             n => format!("<a href=\"#{prefix}{n}\">[{n}]</a>"),
         };
         out.push_str("<tr>");
-        let words =
-            [&triple.subject, &triple.relation, &triple.object].map(|part| escape::text(part));
+        let words = [&triple.subject, &triple.relation, &triple.object]
+            .map(|part| escape::text(&escape::cut(part, PART)));
         for cell in words.iter().chain([&citation]) {
             let _ = write!(
                 out,

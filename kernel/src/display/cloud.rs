@@ -68,7 +68,7 @@ fn side(length: f32) -> f32 {
 
 /// The heaviest words are dark, lighter ones take turns in calm colours.
 fn ink(index: usize, weight: f32) -> &'static str {
-    const CALM: [usize; 5] = [0, 5, 2, 8, 9];
+    const CALM: [usize; 5] = [0, 5, 2, 7, 6];
     if weight > 0.6 {
         "#1f3a5f"
     } else {

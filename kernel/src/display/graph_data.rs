@@ -5,27 +5,38 @@ use std::collections::BTreeMap;
 use mlk8s_catalog::view::{GraphView, SourceView};
 use serde_json::{Value, json};
 
+use super::escape::cut;
 use super::graph_fit::WIDTH;
 use super::graph_scene::Scene;
 use super::palette;
 
 /// Characters of a sentence that are kept.
 const SENTENCE: usize = 600;
+/// Characters of a name, a relation or a title that are kept.
+const NAME: usize = 200;
+/// Sentences of one relation that are kept, and of all relations together where each keeps one at least.
+const SENTENCES: [usize; 2] = [8, 8000];
 /// Aliases of an entity that are kept.
 const ALIASES: usize = 20;
 
 /// The data as JSON: rows instead of objects, and each title and sentence once, because figures go into notebooks.
 pub(crate) fn json(graph: &GraphView, scene: &Scene) -> Value {
     let mut texts = Texts::default();
+    let each = (SENTENCES[1] / scene.arcs.len().max(1)).clamp(1, SENTENCES[0]);
     let nodes: Vec<Value> = graph
         .nodes
         .iter()
         .zip(&scene.circles)
         .map(|(node, c)| {
-            let aliases: Vec<&String> = node.aliases.iter().take(ALIASES).collect();
+            let aliases: Vec<String> = node
+                .aliases
+                .iter()
+                .take(ALIASES)
+                .map(|a| cut(a, NAME))
+                .collect();
             let (x, y, r) = (tenth(c.x), tenth(c.y), tenth(c.r));
             json!([
-                node.name,
+                cut(&node.name, NAME),
                 x,
                 y,
                 r,
@@ -44,12 +55,13 @@ pub(crate) fn json(graph: &GraphView, scene: &Scene) -> Value {
             let sources: Vec<usize> = edge
                 .sources
                 .iter()
+                .take(each)
                 .map(|source| texts.source(source))
                 .collect();
             json!([
                 arc.from,
                 arc.to,
-                edge.predicate,
+                cut(&edge.predicate, NAME),
                 edge.count,
                 tenth(arc.bend * 100.0),
                 sources
@@ -77,7 +89,7 @@ pub(crate) fn json(graph: &GraphView, scene: &Scene) -> Value {
 /// Titles and sentences, each kept once.
 #[derive(Default)]
 struct Texts<'a> {
-    titles: Vec<&'a str>,
+    titles: Vec<String>,
     sentences: Vec<(usize, String)>,
     title_at: BTreeMap<&'a str, usize>,
     sentence_at: BTreeMap<(usize, &'a str), usize>,
@@ -87,7 +99,7 @@ impl<'a> Texts<'a> {
     /// The place of a sentence and its title.
     fn source(&mut self, source: &'a SourceView) -> usize {
         let title = *self.title_at.entry(&source.title).or_insert_with(|| {
-            self.titles.push(&source.title);
+            self.titles.push(cut(&source.title, NAME));
             self.titles.len() - 1
         });
         *self
@@ -95,7 +107,7 @@ impl<'a> Texts<'a> {
             .entry((title, &source.sentence))
             .or_insert_with(|| {
                 self.sentences
-                    .push((title, super::escape::cut(&source.sentence, SENTENCE)));
+                    .push((title, cut(&source.sentence, SENTENCE)));
                 self.sentences.len() - 1
             })
     }

@@ -1,9 +1,11 @@
 //! Colours: ten for communities that people with colour-blindness can tell apart, and grey for the rest.
 
-/// Paul Tol's bright scheme, then four that stay apart from it, in the order of the communities' sizes.
+/// Paul Tol's bright scheme, then four chosen so that any two differ by 12 or more in CIE Lab, also as people with
+/// protanopia, deuteranopia or tritanopia see them (Machado, Oliveira and Fernandes 2009); in the order of the
+/// communities' sizes.
 pub(crate) const COMMUNITIES: [&str; 10] = [
-    "#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#ee8866", "#44bb99",
-    "#7b6fd0", "#9a6b3f",
+    "#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#8f8fef", "#9c8516",
+    "#9ce2bf", "#bfe29c",
 ];
 
 /// Every further community.

@@ -19,6 +19,8 @@ const LEAST_WIDTH: usize = 12;
 const ROWS: usize = 60;
 /// Columns of text at which sentences are wrapped.
 const WRAP: usize = 96;
+/// Columns of text that one sentence may take.
+const SENTENCE: usize = 2000;
 /// Hubs and communities that are listed.
 const HUBS: usize = 10;
 /// Names that stand for one community.
@@ -191,7 +193,7 @@ fn communities(out: &mut String, graph: &GraphView, hubs: &[usize]) {
 }
 
 fn answer_text(answer: &AnswerView) -> String {
-    let mut out = format!("{}\n", one_line(&answer.question));
+    let mut out = format!("{}\n", cut(&one_line(&answer.question), SENTENCE));
     if !answer.linked.is_empty() {
         let linked: Vec<String> = answer.linked.iter().map(|name| one_line(name)).collect();
         let _ = writeln!(out, "linked to: {}", linked.join(" · "));
@@ -231,10 +233,10 @@ fn evidence(out: &mut String, all: &[EvidenceView]) {
             out,
             "\n[{}] {}{source}",
             piece.citation,
-            one_line(&piece.title)
+            cut(&one_line(&piece.title), WRAP)
         );
         for sentence in &piece.sentences {
-            for line in wrap(&one_line(&sentence.text), WRAP - 4) {
+            for line in wrap(&cut(&one_line(&sentence.text), SENTENCE), WRAP - 4) {
                 let _ = writeln!(out, "    {line}");
             }
         }
@@ -243,7 +245,7 @@ fn evidence(out: &mut String, all: &[EvidenceView]) {
 
 fn triple_line(triple: &TripleView) -> String {
     let [subject, relation, object] =
-        [&triple.subject, &triple.relation, &triple.object].map(|part| one_line(part));
+        [&triple.subject, &triple.relation, &triple.object].map(|part| cut(&one_line(part), WRAP));
     match triple.citation {
         0 => format!("{subject} — {relation} — {object}"),
         n => format!("{subject} — {relation} — {object} [{n}]"),
