@@ -235,3 +235,6 @@ pub fn analyse_tokens(texts: &[&str]) -> Vec<Clause> {
     let words = words(texts);
     clauses(&words, &Phrases::of(&words))
 }
+
+#[cfg(test)]
+mod tests;

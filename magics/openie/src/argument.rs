@@ -42,15 +42,34 @@ impl Syntax<'_> {
         let saying = self.words[group.range.clone()]
             .iter()
             .any(|word| word.is(SAYING))
+            && (self.verb_before_comma(relation_end))
             || self.clause_follows(group.range.end, subjects)
             || self.clause_follows(relation_end, subjects);
         let mut end = self.object_end(relation_end, saying, subjects);
         while end > relation_end && self.dangles(end - 1) {
             end -= 1;
         }
-        (end > relation_end).then_some(Predicate {
+        let mut start = relation_end;
+        while start < end && self.words[start].pos == Pos::Mark && !self.words[start].is_quote() {
+            start += 1;
+        }
+        (end > start).then_some(Predicate {
             relation: group.range.start..relation_end,
-            object: relation_end..end,
+            object: start..end,
+        })
+    }
+
+    /// Whether a clause stands between `from` and the next mark.
+    fn verb_before_comma(self, from: usize) -> bool {
+        let mut words = self.words[from..]
+            .iter()
+            .enumerate()
+            .skip_while(|(_, word)| word.pos == Pos::Mark);
+        let end = words
+            .find(|(_, word)| word.is_comma() || word.is_stop())
+            .map_or(self.words.len(), |(at, _)| from + at);
+        self.groups.iter().any(|group| {
+            group.range.start >= from && group.range.end <= end && group.kind == Kind::Finite
         })
     }
 
@@ -102,7 +121,7 @@ impl Syntax<'_> {
         let mut at = from;
         while at < self.words.len() && at - from < MAX_WORDS {
             let word = &self.words[at];
-            if word.is_stop() {
+            if word.is_stop() || (saying && self.closes_quotation(from, at)) {
                 break;
             }
             if word.is_comma() && !saying {
@@ -118,6 +137,9 @@ impl Syntax<'_> {
             if !saying && at > from && self.subordinate(at) {
                 break;
             }
+            if at > from && self.resumes(at, subjects) {
+                break;
+            }
             if !saying
                 && at > from
                 && word.is_verbal()
@@ -128,6 +150,26 @@ impl Syntax<'_> {
             at += 1;
         }
         at
+    }
+
+    /// Whether the quotation mark at `at` ends a quotation that started before `from`.
+    fn closes_quotation(self, from: usize, at: usize) -> bool {
+        let closing = matches!(self.words[at].text, "''" | "”" | "\"");
+        closing
+            && !self.words[from..at]
+                .iter()
+                .any(|word| matches!(word.text, "``" | "“" | "\""))
+    }
+
+    /// Whether a verb at `at` goes on with a clause that started before the verb whose argument is looked for.
+    fn resumes(self, at: usize, subjects: &[Option<Subject>]) -> bool {
+        let Some(group) = self.group_at(at) else {
+            return false;
+        };
+        let role = subjects[group].as_ref().map(|subject| subject.role);
+        self.groups[group].range.start == at
+            && self.groups[group].kind == Kind::Finite
+            && role == Some(Role::Parenthetical)
     }
 
     /// Whether another clause starts with word `at`: a relative clause, or "because …".
@@ -211,6 +253,7 @@ impl Syntax<'_> {
             Pos::Preposition | Pos::Conjunction | Pos::Determiner | Pos::Subordinator | Pos::To
         ) && (!word.is(&["this", "that", "these", "those", "all", "both"])
             || word.pos == Pos::Subordinator)
+            || word.is(&["when", "where", "why", "how", "which", "who", "whose"])
             || (word.pos == Pos::Mark && !matches!(word.text, "''" | "\"" | "”"))
     }
 }

@@ -139,6 +139,9 @@ fn is_head(word: &Word) -> bool {
 /// Whether a new phrase starts at `at` although the word could belong to the one before.
 fn breaks(words: &[Word], from: usize, at: usize, head: bool) -> bool {
     let (word, before) = (&words[at], &words[at - 1]);
+    if head && word.is(&["itself", "himself", "herself", "themselves"]) {
+        return false;
+    }
     if head
         && matches!(
             word.pos,
@@ -154,13 +157,28 @@ fn breaks(words: &[Word], from: usize, at: usize, head: bool) -> bool {
     {
         return true;
     }
+    if matches!(word.pos, Pos::Determiner | Pos::PossessivePronoun)
+        && matches!(before.pos, Pos::Adjective | Pos::Number)
+        && !before.is(&["such", "many", "half", "all", "both"])
+    {
+        return true;
+    }
+    let month = at >= from + 2 && words[at - 2].is(MONTHS);
     let year =
         before.pos == Pos::Number && before.text.len() == 4 && before.text.starts_with(['1', '2']);
-    year && at == from + 1
-        && from > 0
-        && words[from - 1].pos == Pos::Preposition
-        && word.pos == Pos::Name
+    year && (month
+        || (at == from + 1
+            && from > 0
+            && words[from - 1].pos == Pos::Preposition
+            && (word.pos == Pos::Name || (from == 1 && words[0].is(&["in", "by", "since"])))))
 }
+
+/// Months, whose year ends a phrase.
+#[rustfmt::skip]
+const MONTHS: &[&str] = &[
+    "january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november", "december",
+    "spring", "summer", "autumn", "winter",
+];
 
 /// Marks and adverbs that stand inside a phrase: hyphens, slashes, quotes, "a very small".
 fn glues(words: &[Word], from: usize, at: usize, head: bool) -> bool {

@@ -185,7 +185,7 @@ impl Syntax<'_> {
         let start = subject
             .map(|subject| subject.range.start)
             .filter(|&at| at > 1 && first.pos == Pos::Preposition);
-        let end = comma.or(start)?;
+        let end = comma.into_iter().chain(start).min()?;
         (starts && verb >= end).then_some(0..end)
     }
 

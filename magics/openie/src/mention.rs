@@ -11,7 +11,7 @@ const MAX_WORDS: usize = 8;
 /// Words that only point or count and do not belong to a name.
 #[rustfmt::skip]
 const LEADING: &[&str] = &[
-    "many", "several", "few", "other", "such", "same", "own", "various", "different", "certain",
+    "million", "billion", "trillion", "thousand", "hundred", "dozen", "many", "several", "few", "other", "such", "same", "own", "various", "different", "certain",
     "more", "most", "further", "another", "both", "all", "some", "any", "each", "every", "no",
     "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "first",
     "second", "third", "last", "next", "previous", "following", "numerous", "additional", "about",
@@ -49,7 +49,7 @@ const NUMBERED: &[&str] = &[
 
 /// Nouns that make one name with the person before "'s": "Bayes' theorem".
 #[rustfmt::skip]
-const EPONYMS: &[&str] = &[
+pub(crate) const EPONYMS: &[&str] = &[
     "theorem", "law", "laws", "algorithm", "disease", "syndrome", "method", "equation",
     "equations", "principle", "paradox", "test", "distribution", "rule", "effect", "formula",
     "conjecture", "lemma", "constant", "number", "transform", "filter", "code", "inequality",
@@ -65,8 +65,9 @@ pub(crate) fn mentions(words: &[Word], phrases: &Phrases) -> Vec<(Range<usize>, 
                 continue;
             };
             let proper = words[mention.end - 1].pos == Pos::Name;
+            let capital = words[mention.start].text.starts_with(char::is_uppercase);
             match mentions.last_mut() {
-                Some((last, true)) if proper && joined_by_of(words, last, &mention) => {
+                Some((last, true)) if capital && joined_by_of(words, last, &mention) => {
                     last.end = mention.end;
                 }
                 _ => mentions.push((mention, proper)),
@@ -119,7 +120,7 @@ fn trimmed(words: &[Word], part: Range<usize>) -> Option<Range<usize>> {
     while end > start
         && matches!(
             words[end - 1].pos,
-            Pos::Mark | Pos::Symbol | Pos::Possessive
+            Pos::Mark | Pos::Symbol | Pos::Possessive | Pos::Pronoun
         )
     {
         end -= 1;
@@ -153,9 +154,36 @@ fn numbered_name(words: &[Word], range: Range<usize>) -> bool {
 
 fn joined_by_of(words: &[Word], last: &Range<usize>, next: &Range<usize>) -> bool {
     let between = &words[last.end..next.start];
-    let of = between.first().is_some_and(|word| word.lower == "of");
-    of && between[1..].iter().all(|word| word.lower == "the") && next.end - last.start <= MAX_WORDS
+    let preposition = between.first().filter(|word| word.is(&["of", "for"]));
+    let Some(preposition) = preposition else {
+        return false;
+    };
+    let body = words[last.end - 1].is(BODIES);
+    let joins = body || (preposition.lower == "of" && last.len() == 1);
+    joins
+        && between[1..].iter().all(|word| word.lower == "the")
+        && next.end - last.start <= MAX_WORDS
 }
+
+/// What names of places, bodies and works have before "of": "University of Washington", but not "Ada Lovelace of London".
+#[rustfmt::skip]
+const BODIES: &[&str] = &[
+    "university", "institute", "institution", "college", "school", "academy", "department", "ministry", "faculty", "centre",
+    "center", "laboratory", "bank", "house", "museum", "library", "society", "association", "council", "board", "bureau", "office",
+    "court", "church", "order", "union", "league", "republic", "kingdom", "states", "state", "city", "isle", "gulf", "bay", "cape",
+    "battle", "treaty", "siege", "duke", "king", "queen", "prince", "bishop", "archbishop", "lord", "journal", "proceedings",
+    "annals", "history", "book", "tower", "statue", "temple", "hall", "commission", "committee", "organization", "organisation",
+    "agency", "foundation", "fund", "federation", "chamber", "secretary", "minister", "president", "director", "master", "bachelor",
+    "doctor", "game", "tree", "bill", "declaration", "encyclopedia", "dictionary", "theory", "district", "province", "county",
+];
+
+/// Parts of dates.
+#[rustfmt::skip]
+const DATES: &[&str] = &[
+    "january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november", "december",
+    "jan.", "feb.", "mar.", "apr.", "jun.", "jul.", "aug.", "sep.", "sept.", "oct.", "nov.", "dec.", "early", "late", "mid",
+    "monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday", "spring", "summer", "autumn", "winter",
+];
 
 /// Letters enough, no formula, no address, no citation, no empty noun.
 fn says_something(words: &[Word], mention: &Range<usize>) -> bool {
@@ -167,6 +195,12 @@ fn says_something(words: &[Word], mention: &Range<usize>) -> bool {
         && words
             .get(1)
             .is_none_or(|word| word.pos == Pos::Number || word.text.chars().count() <= 2)
+    {
+        return false;
+    }
+    if words
+        .iter()
+        .all(|word| word.is(DATES) || word.pos == Pos::Number)
     {
         return false;
     }
@@ -199,7 +233,11 @@ fn says_something(words: &[Word], mention: &Range<usize>) -> bool {
     }) {
         return false;
     }
-    let wordlike = |word: &Word| word.text.chars().filter(|c| c.is_alphabetic()).count() >= 2;
+    let code = |word: &Word| {
+        word.text.starts_with(char::is_uppercase) && word.text.contains(char::is_numeric)
+    };
+    let wordlike =
+        |word: &Word| code(word) || word.text.chars().filter(|c| c.is_alphabetic()).count() >= 2;
     words.iter().any(wordlike)
         && words
             .last()

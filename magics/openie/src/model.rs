@@ -121,7 +121,9 @@ impl Weights {
             last = read_key(&mut decoder, &mut contexts.width, last)?;
             let classes = read_classes(&mut decoder, &mut contexts)?;
             let mut weight = |class: u8| {
-                decoder.number(&mut contexts.weight[usize::from(class)]) as i32
+                decoder
+                    .number(&mut contexts.weight[usize::from(class)])
+                    .cast_signed()
                     - (1 << (WEIGHT_BITS - 1))
             };
             weights.rows.push((
@@ -267,5 +269,49 @@ impl Table {
             }
             at = (at + 1) & self.mask;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn weights() -> Weights {
+        Weights {
+            lexicon: vec![(3, 0b101), (900, 1)],
+            rows: vec![(0, vec![(0, -7), (19, 31)]), (77_777, vec![(4, 1)])],
+        }
+    }
+
+    #[test]
+    fn a_file_comes_back() {
+        assert_eq!(Weights::from_bytes(&weights().to_bytes()), Ok(weights()));
+    }
+
+    #[test]
+    fn keys_are_found_and_others_are_not() {
+        let model = Model::new(&weights());
+        assert_eq!([model.lexicon(3), model.lexicon(4)], [0b101, 0]);
+        let mut scores = [0; N_CLASSES];
+        for key in [0, 1, 77_777] {
+            model.add(key, &mut scores);
+        }
+        assert_eq!([scores[0], scores[4], scores[19]], [-7, 1, 31]);
+    }
+
+    #[test]
+    fn other_files_are_refused() {
+        assert_eq!(Weights::from_bytes(b"PNG"), Err(ModelError::Format));
+        let mut bytes = weights().to_bytes();
+        bytes[12..16].fill(0xff);
+        assert_eq!(
+            Weights::from_bytes(&bytes),
+            Err(ModelError::Broken("more keys than there can be"))
+        );
+        let cut: Vec<u8> = weights().to_bytes()[..16].to_vec();
+        assert!(
+            Weights::from_bytes(&cut).is_ok_and(|broken| broken != weights())
+                || Weights::from_bytes(&cut).is_err()
+        );
     }
 }

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use crate::analyse::Clause;
 use crate::confidence::Origin;
+use crate::mention::EPONYMS;
 use crate::sentence::{Pos, Word};
 use crate::subject::Syntax;
 use crate::tag::Form;
@@ -105,6 +106,9 @@ impl<'s> Syntax<'s> {
                 .clone()
                 .skip(1)
                 .find(|&at| self.words[at].pos == Pos::Possessive)?;
+            if self.words[mark - 1].pos == Pos::Name && self.words[phrase.end - 1].is(EPONYMS) {
+                return None;
+            }
             let end = self.with_prepositions(phrase.end, &["of"]);
             (mark + 1 < phrase.end).then(|| {
                 Clause::new(

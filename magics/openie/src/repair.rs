@@ -78,28 +78,36 @@ pub(crate) fn restore_verbs(words: &mut [Word]) {
 
 /// The class of word `i` in the light of its neighbours; those before it are repaired already.
 pub(crate) fn repaired(words: &[Word], i: usize) -> Pos {
+    small_word(words, i).unwrap_or_else(|| open_word(words, i))
+}
+
+/// Words of closed classes.
+fn small_word(words: &[Word], i: usize) -> Option<Pos> {
     let word = &words[i];
     let before = i.checked_sub(1).map(|i| &words[i]);
     let after = words.get(i + 1);
-    let _before_pos = before.map(|word| word.pos);
+    let before_pos = before.map(|word| word.pos);
     let after_pos = after.map(|word| word.pos);
-    let nominal_after = matches!(after_pos, Some(Pos::Noun | Pos::Name | Pos::Adjective));
-    match word.lower.as_str() {
-        "'" | "’"
-            if before.is_some_and(|b| b.is_noun() && b.lower.ends_with('s'))
-                && nominal_after
-                && !opened_single(&words[..i]) =>
-        {
-            Pos::Possessive
-        }
+    let verb = word.pos == Pos::Verb && before_pos != Some(Pos::Auxiliary);
+    let after_noun = before.is_some_and(|word| word.is_noun() || word.is_comma());
+    let found = match word.lower.as_str() {
+        "'" | "’" if owns(words, i) => Pos::Possessive,
         "'s" | "’s" if word.pos != Pos::Auxiliary && word.pos != Pos::Pronoun => Pos::Possessive,
-        "to" if after.is_some_and(|after| {
-            after.pos == Pos::Verb && !matches!(after.form, Form::Participle | Form::Gerund)
-        }) || after_pos == Some(Pos::Auxiliary) =>
-        {
-            Pos::To
-        }
+        "to" if after.is_some_and(is_infinitive) => Pos::To,
         "to" => Pos::Preposition,
+        "including" | "regarding" | "concerning" | "according" | "following" | "involving"
+            if verb =>
+        {
+            Pos::Preposition
+        }
+        "provided" if verb && after.is_some_and(|after| after.lower == "that") => Pos::Subordinator,
+        "each" | "some" | "all" | "many" | "most" | "both" | "several" | "none" | "any"
+        | "much" | "half" | "few"
+            if after.is_some_and(|after| after.lower == "of") =>
+        {
+            Pos::Pronoun
+        }
+        "for" if word.pos == Pos::Subordinator => Pos::Preposition,
         "her"
             if !matches!(
                 after_pos,
@@ -109,30 +117,94 @@ pub(crate) fn repaired(words: &[Word], i: usize) -> Pos {
             Pos::Pronoun
         }
         "that"
-            if word.pos == Pos::Subordinator
-                || word.pos == Pos::Relative
-                || word.pos == Pos::Determiner =>
+            if matches!(
+                word.pos,
+                Pos::Subordinator | Pos::Relative | Pos::Determiner
+            ) =>
         {
             that(words, i)
         }
         "which" | "who" | "whom" => Pos::Relative,
-        "where" | "when" if before.is_some_and(|b| b.is_noun() || b.is_comma()) => {
-            Pos::Subordinator
+        "where" | "when" if after_noun => Pos::Subordinator,
+        _ => return None,
+    };
+    Some(found)
+}
+
+/// Whether the mark at `i` makes an owner of the plural before it.
+fn owns(words: &[Word], i: usize) -> bool {
+    let plural = i > 0 && words[i - 1].is_noun() && words[i - 1].lower.ends_with('s');
+    let owned = words
+        .get(i + 1)
+        .is_some_and(|word| matches!(word.pos, Pos::Noun | Pos::Name | Pos::Adjective));
+    plural && owned && !opened_single(&words[..i])
+}
+
+fn is_infinitive(word: &Word) -> bool {
+    word.pos == Pos::Auxiliary
+        || (word.pos == Pos::Verb && !matches!(word.form, Form::Participle | Form::Gerund))
+}
+
+/// Words of open classes, and subordinators that are prepositions.
+fn open_word(words: &[Word], i: usize) -> Pos {
+    let word = &words[i];
+    let after = words.get(i + 1);
+    let after_pos = after.map(|word| word.pos);
+    let after_noun = i > 0 && words[i - 1].pos == Pos::Noun;
+    let gerund_after =
+        after.is_some_and(|after| after.form == Form::Gerund || after.lower == "being");
+    let verb_second = words
+        .get(2)
+        .is_some_and(|word| word.pos == Pos::Auxiliary || word.form == Form::Finite);
+    match word.pos {
+        _ if is_code_name(words, i) => Pos::Name,
+        Pos::Subordinator if word.is(GERUND_PREPOSITIONS) && gerund_after => Pos::Preposition,
+        Pos::Verb if word.form == Form::Gerund && word.is(COMPOUND_GERUNDS) && after_noun => {
+            Pos::Noun
         }
-        _ if word.pos == Pos::Subordinator
-            && word.is(GERUND_PREPOSITIONS)
-            && after.is_some_and(|after| after.form == Form::Gerund || after.lower == "being") =>
-        {
-            Pos::Preposition
-        }
-        _ if word.pos == Pos::Verb => verb(words, i, nominal_after),
-        _ if matches!(word.pos, Pos::Noun | Pos::Adjective) && is_missed_verb(words, i) => {
-            Pos::Verb
-        }
-        _ if word.pos == Pos::Adjective && ends_phrase(words, i) => Pos::Noun,
-        _ if word.pos == Pos::Other => other(word),
-        _ => word.pos,
+        Pos::Verb if i == 0 && after_pos == Some(Pos::Noun) && verb_second => Pos::Noun,
+        Pos::Verb => verb(
+            words,
+            i,
+            matches!(after_pos, Some(Pos::Noun | Pos::Name | Pos::Adjective)),
+        ),
+        Pos::Noun | Pos::Adjective if is_missed_verb(words, i) => Pos::Verb,
+        Pos::Adjective if ends_phrase(words, i) => Pos::Noun,
+        Pos::Other => other(word),
+        pos => pos,
     }
+}
+
+/// Forms in -ing that follow a noun as its head: "question answering", "machine learning".
+#[rustfmt::skip]
+const COMPOUND_GERUNDS: &[&str] = &[
+    "answering", "learning", "modelling", "modeling", "processing", "understanding", "making", "testing", "mining",
+    "engineering", "computing", "training", "embedding", "matching", "ranking", "parsing", "tagging", "clustering", "indexing",
+    "programming", "planning", "scheduling", "monitoring", "caching", "sampling", "scaling", "tuning", "prompting", "reasoning",
+    "building", "editing", "sequencing", "imaging", "manufacturing", "farming", "fishing", "banking", "sharing", "solving",
+];
+
+/// "BM25", "T5", "BERT" and the parts of "GPT-2" are names, whatever the tagger took them for.
+fn is_code_name(words: &[Word], i: usize) -> bool {
+    let word = &words[i];
+    if word.is_noun()
+        || word.pos == Pos::Mark
+        || words
+            .iter()
+            .all(|word| !word.text.contains(char::is_lowercase))
+    {
+        return false;
+    }
+    let upper = word.text.chars().filter(|c| c.is_uppercase()).count();
+    let plain =
+        word.text.chars().all(char::is_alphanumeric) && word.text.starts_with(char::is_uppercase);
+    let mixed = upper > 0 && plain && word.text.contains(char::is_numeric);
+    let capitals = upper > 2 && plain && upper == word.text.chars().count();
+    let hyphened = i > 1
+        && words[i - 1].text == "-"
+        && words[i - 2].pos == Pos::Name
+        && (upper > 0 || word.pos == Pos::Number);
+    mixed || capitals || hyphened
 }
 
 /// Prepositions that treebanks call subordinators before a form in -ing.

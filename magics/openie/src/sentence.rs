@@ -190,8 +190,13 @@ fn form(words: &[Word], i: usize) -> Form {
         .find(|word| !matches!(word.pos, Pos::Adverb | Pos::Not));
     let perfect = helper
         .is_some_and(|helper| helper.pos == Pos::Auxiliary && (helper.is(&BE) || helper.is(&HAVE)));
+    let listed = i > 1
+        && words[i - 1].pos == Pos::Conjunction
+        && words[i - 2].form == Form::Participle
+        && word.lower.ends_with("ed");
     match word.form {
         Form::None => Form::Finite,
+        Form::Finite if listed => Form::Participle,
         Form::Finite if perfect && (word.lower.ends_with("ed") || word.lower.ends_with("en")) => {
             Form::Participle
         }

@@ -164,6 +164,14 @@ impl<'s> Syntax<'s> {
                 shared_with: None,
             })
         };
+        if let Some(with) = last.filter(|&with| self.listed(with, number)) {
+            let range = earlier[with].as_ref()?.range.clone();
+            return Some(Subject {
+                range,
+                role: Role::Shared,
+                shared_with: Some(with),
+            });
+        }
         if group.kind == Kind::Participle {
             if let Some(range) = self.extended(comma, false) {
                 return Some(Subject {
@@ -192,23 +200,40 @@ impl<'s> Syntax<'s> {
         }
     }
 
+    /// "were washed, dried and weighed": a participle in a list of participles.
+    fn listed(self, with: usize, number: usize) -> bool {
+        let (first, group) = (&self.groups[with], &self.groups[number]);
+        let passive = first.kind == Kind::Finite && self.words[first.last].form == Form::Participle;
+        let next = self
+            .words
+            .get(group.range.end)
+            .is_some_and(|word| word.is_comma() || word.pos == Pos::Conjunction);
+        let more = self.groups.get(number + 1).is_some_and(|next| {
+            next.kind == Kind::Participle
+                && self.words[group.range.end..next.range.start]
+                    .iter()
+                    .all(|word| word.is_comma() || word.pos == Pos::Conjunction)
+        });
+        passive && group.kind == Kind::Participle && next && more
+    }
+
     /// The phrase before the comma that opens the parenthesis closed at `comma`.
     fn before_parenthesis(self, comma: usize) -> Option<Range<usize>> {
-        for at in (comma.saturating_sub(REACH)..comma).rev() {
-            if self.words[at].is_comma() {
-                let range = self.extended(at, true)?;
-                let object = self.groups.iter().any(|group| {
-                    group.range.end <= range.start
-                        && range.start - group.range.end < 2
-                        && (range.start == 0 || self.words[range.start - 1].pos != Pos::Mark)
-                });
-                return (!object).then_some(range);
-            }
-            if matches!(self.words[at].text, ";" | ".") {
-                return None;
-            }
-        }
-        None
+        let from = comma.saturating_sub(REACH);
+        let from = (from..comma)
+            .rev()
+            .find(|&at| matches!(self.words[at].text, ";" | "."))
+            .unwrap_or(from);
+        let relative = |at: &usize| self.words[at + 1].pos == Pos::Relative;
+        let commas = || (from..comma).rev().filter(|&at| self.words[at].is_comma());
+        let opening = commas().find(relative).or_else(|| commas().next())?;
+        let range = self.extended(opening, true)?;
+        let object = self.groups.iter().any(|group| {
+            group.range.end <= range.start
+                && range.start - group.range.end < 2
+                && (range.start == 0 || self.words[range.start - 1].pos != Pos::Mark)
+        });
+        (!object).then_some(range)
     }
 
     /// A phrase that ends where the verb group starts.

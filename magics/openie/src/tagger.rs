@@ -94,3 +94,29 @@ fn best(scores: &[i32; N_CLASSES]) -> u8 {
 }
 
 const _: () = assert!(N_STATIC < N_FEATURES);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_embedded_tagger_knows_english() {
+        let words: Vec<&str> = "In 1898 Marie Curie discovered a new element ."
+            .split(' ')
+            .collect();
+        let names: Vec<&str> = Tagger::embedded()
+            .tag(&words)
+            .into_iter()
+            .map(Tag::name)
+            .collect();
+        assert_eq!(
+            names.join(" "),
+            "ADP NUM PROPN PROPN VERB DET ADJ NOUN PUNCT"
+        );
+    }
+
+    #[test]
+    fn no_words_no_tags() {
+        assert!(Tagger::embedded().tag(&[]).is_empty());
+    }
+}

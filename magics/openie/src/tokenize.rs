@@ -196,3 +196,85 @@ fn cut_contraction(text: &str, word: Range<usize>, words: &mut Vec<Range<usize>>
         words.push(word);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use expect_test::{Expect, expect};
+
+    use super::tokenize;
+
+    fn check(sentence: &str, words: &Expect) {
+        let found: Vec<&str> = tokenize(sentence)
+            .into_iter()
+            .map(|range| &sentence[range])
+            .collect();
+        words.assert_eq(&found.join(" "));
+    }
+
+    #[test]
+    fn contractions_and_owners() {
+        check(
+            "They don't know Mary's dogs' names, can't they?",
+            &expect!["They do n't know Mary 's dogs ' names , ca n't they ?"],
+        );
+        check(
+            "I’ve seen that it’s John’s; we cannot go.",
+            &expect!["I ’ve seen that it ’s John ’s ; we can not go ."],
+        );
+    }
+
+    #[test]
+    fn abbreviations_keep_their_stop() {
+        check(
+            "Dr. J. Smith of the U.S. met Smith et al. in Fig. 3.",
+            &expect!["Dr. J. Smith of the U.S. met Smith et al. in Fig. 3 ."],
+        );
+        check("He lives in the U.S.", &expect!["He lives in the U.S."]);
+    }
+
+    #[test]
+    fn hyphens_numbers_addresses_and_quotes() {
+        check(
+            "The state-of-the-art model got 1,234.5 points (95%) at https://a.org/b-c?d=1.",
+            &expect![
+                "The state - of - the - art model got 1,234.5 points ( 95 % ) at https://a.org/b-c?d=1 ."
+            ],
+        );
+        check(
+            "“Well-known”, she said: \"no\" -- and/or 'yes'...",
+            &expect![[r#"“ Well - known ” , she said : " no " -- and / or ' yes ' ..."#]],
+        );
+        check(
+            "CRISPR-Cas9, 1990–2000 and x=3",
+            &expect!["CRISPR - Cas9 , 1990 – 2000 and x = 3"],
+        );
+    }
+
+    #[test]
+    fn nothing_is_lost_and_ranges_are_in_order() {
+        for text in [
+            "",
+            "  ",
+            "a",
+            "'",
+            "''",
+            "(((",
+            "ü-ß’s—é",
+            "日本語。テスト",
+            "a\u{a0}b",
+            "n't",
+            "'s",
+            "..",
+            "a..b",
+        ] {
+            let ranges = tokenize(text);
+            let kept: String = ranges.iter().map(|range| &text[range.clone()]).collect();
+            let plain: String = text.split_whitespace().collect();
+            assert_eq!(kept, plain, "{text}");
+            assert!(
+                ranges.windows(2).all(|pair| pair[0].end <= pair[1].start),
+                "{text}"
+            );
+        }
+    }
+}

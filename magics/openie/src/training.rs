@@ -171,7 +171,9 @@ impl Trainer {
             for i in 0..lesson.looks.len() {
                 static_keys(&lesson.looks, i, &mut keys);
                 tag_keys(&lesson.looks, i, before, before2, &mut keys);
-                keys.iter().for_each(|&key| counts[key as usize] += 1);
+                for &key in &keys {
+                    counts[key as usize] += 1;
+                }
                 (before2, before) = (before, u32::from(lesson.classes[i].0));
             }
         }
@@ -325,9 +327,9 @@ impl Trainer {
         let mut pruned = Self::with(lessons, keys, allowed, self.recipe.clone());
         for (row, key) in pruned.keys.iter().enumerate() {
             let old = self.weights[self.index[*key as usize] as usize];
-            for class in 0..N_CLASSES {
+            for (class, weight) in pruned.weights[row].iter_mut().enumerate() {
                 if pruned.allowed[row] >> class & 1 == 1 {
-                    pruned.weights[row][class] = old[class];
+                    *weight = old[class];
                 }
             }
         }
@@ -367,3 +369,6 @@ fn next_random(state: &mut u64) -> u64 {
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     z ^ (z >> 31)
 }
+
+#[cfg(test)]
+mod tests;
