@@ -186,6 +186,14 @@ fn read_classes(decoder: &mut Decoder, contexts: &mut Contexts) -> Result<Vec<u8
     Ok(classes)
 }
 
+/// A power of two above the number of classes, so that an index needs no check.
+pub(crate) const N_SCORES: usize = 32;
+
+/// One score for each class; those beyond stay 0.
+pub(crate) type Scores = [i32; N_SCORES];
+
+const _: () = assert!(N_CLASSES <= N_SCORES);
+
 /// Weights laid out for tagging: open addressing over keys, rows one after another.
 #[derive(Debug, Clone)]
 pub(crate) struct Model {
@@ -220,13 +228,12 @@ impl Model {
     }
 
     /// Adds the weights of one feature.
-    pub(crate) fn add(&self, key: u32, scores: &mut [i32; N_CLASSES]) {
+    pub(crate) fn add(&self, key: u32, scores: &mut Scores) {
         if let Some(place) = self.features.get(key) {
             let start = (place >> 5) as usize;
             for &entry in &self.weights[start..start + (place & 31) as usize] {
-                if let Some(score) = scores.get_mut(usize::from(entry >> 8)) {
-                    *score += i32::from((entry as u8).cast_signed());
-                }
+                scores[usize::from(entry >> 8) % N_SCORES] +=
+                    i32::from((entry as u8).cast_signed());
             }
         }
     }
@@ -242,7 +249,7 @@ struct Table {
 
 impl Table {
     fn new(entries: impl ExactSizeIterator<Item = (u32, u32)>) -> Self {
-        let size = (entries.len() * 2).next_power_of_two().max(2);
+        let size = (entries.len() * 4 / 3).next_power_of_two().max(2);
         let mut table = Self {
             slots: vec![0; size],
             mask: size - 1,
@@ -292,7 +299,7 @@ mod tests {
     fn keys_are_found_and_others_are_not() {
         let model = Model::new(&weights());
         assert_eq!([model.lexicon(3), model.lexicon(4)], [0b101, 0]);
-        let mut scores = [0; N_CLASSES];
+        let mut scores = [0; N_SCORES];
         for key in [0, 1, 77_777] {
             model.add(key, &mut scores);
         }

@@ -6,7 +6,7 @@
 use std::sync::LazyLock;
 
 use crate::features::{Look, N_FEATURES, N_STATIC, static_keys, tag_keys};
-use crate::model::{Model, ModelError, Weights};
+use crate::model::{Model, ModelError, N_SCORES, Scores, Weights};
 use crate::tag::{Class, N_CLASSES, Tag};
 
 /// Stands for the tag before the first word.
@@ -60,7 +60,7 @@ impl Tagger {
         for i in 0..words.len() {
             static_keys(&looks, i, &mut keys);
             tag_keys(&looks, i, before, before2, &mut keys);
-            let mut scores = [0; N_CLASSES];
+            let mut scores = [0; N_SCORES];
             for &key in &keys {
                 self.model.add(key, &mut scores);
             }
@@ -83,9 +83,9 @@ impl Tagger {
 }
 
 /// The class with the highest score; the first of equals.
-fn best(scores: &[i32; N_CLASSES]) -> u8 {
+fn best(scores: &Scores) -> u8 {
     let mut best = 0;
-    for (class, &score) in scores.iter().enumerate() {
+    for (class, &score) in scores[..N_CLASSES].iter().enumerate() {
         if score > scores[best] {
             best = class;
         }
