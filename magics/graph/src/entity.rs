@@ -2,6 +2,7 @@
 
 mod acronym;
 mod name;
+mod spelled;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -10,6 +11,7 @@ use rayon::prelude::*;
 use crate::extract::Analysed;
 use acronym::{Ground, Meanings, is_acronym, meanings, singular};
 pub(crate) use name::{normal, telling};
+pub(crate) use spelled::add_mentions;
 
 /// Share of the documents that explain an acronym which must agree before it means that everywhere.
 const AGREEMENT: f32 = 0.8;

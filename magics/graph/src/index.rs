@@ -10,7 +10,7 @@ use polars::df;
 use polars::prelude::DataFrame;
 use sha2::{Digest, Sha256};
 
-use crate::entity::{Resolved, resolve};
+use crate::entity::{Merge, Resolved, add_mentions, resolve};
 use crate::extract::{Analysed, Span};
 use crate::knowledge;
 use crate::retrieve::{Answer, AskOptions, Retriever};
@@ -51,7 +51,8 @@ pub struct Stats {
 
 impl Index {
     /// Builds the index of documents that are sorted by id; names in `unmerged` are not taken for others.
-    pub(crate) fn new(documents: Vec<Analysed>, unmerged: &BTreeSet<String>) -> Index {
+    pub(crate) fn new(mut documents: Vec<Analysed>, unmerged: &BTreeSet<String>) -> Index {
+        add_mentions(&mut documents);
         let resolved = resolve(&documents, unmerged);
         let graph = knowledge::graph(&documents, &resolved);
         Index {
@@ -82,7 +83,8 @@ impl Index {
             let firsts = documents.filter(|&document| seen.insert(document));
             firsts.map(|document| self.documents[document].text.id.as_str()).collect()
         };
-        (ids(retriever.guided(question, &self.resolved)), ids(retriever.plain(question)))
+        let (guided, plain) = retriever.rank(question);
+        (ids(guided), ids(plain))
     }
 
     fn retriever(&self) -> &Retriever {
@@ -113,13 +115,14 @@ impl Index {
     /// Names that were taken for others, with the reason: `name`, `into`, `reason`, `documents`.
     pub fn merges(&self) -> DataFrame {
         let merges = || self.resolved.merges.iter();
-        let name_of = |key: &str| {
-            let thing = self.resolved.find(key);
-            thing.map_or_else(|| key.to_owned(), |thing| self.resolved.things[thing as usize].name.clone())
+        // Where the acronym itself is the most frequent name, its meaning says more than its name.
+        let name_of = |merge: &Merge| {
+            let name = self.resolved.find(&merge.into).map(|thing| &self.resolved.things[thing as usize].name);
+            name.filter(|name| **name != merge.name).unwrap_or(&merge.into).clone()
         };
         df!(
             "name" => merges().map(|m| m.name.as_str()).collect::<Vec<_>>(),
-            "into" => merges().map(|m| name_of(&m.into)).collect::<Vec<_>>(),
+            "into" => merges().map(|m| name_of(m)).collect::<Vec<_>>(),
             "reason" => merges().map(|m| m.reason).collect::<Vec<_>>(),
             "documents" => merges().map(|m| m.n_documents).collect::<Vec<_>>(),
         )
@@ -233,3 +236,6 @@ fn components(graph: &KnowledgeGraph) -> usize {
     let lonely = graph.node_indices().filter(|&node| graph.neighbors_undirected(node).next().is_none()).count();
     petgraph::algo::connected_components(graph) - lonely
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,6 +13,8 @@ mod knowledge;
 pub mod layout;
 pub mod picture;
 mod retrieve;
+#[cfg(test)]
+mod sample;
 mod store;
 pub mod words;
 

@@ -16,13 +16,17 @@ use serde::{Deserialize, Serialize};
 use crate::entity::{Resolved, normal};
 use crate::extract::Analysed;
 use bm25::{Bm25, best};
-pub(crate) use bm25::is_stop_word;
+pub(crate) use bm25::{is_stop_word, words};
 use evidence::Reader;
 use link::{Lexicon, Link};
 use network::Network;
 
 /// Passages that a ranking goes down to.
 const MOST_PASSAGES: usize = 100;
+/// How much plain word search counts beside the walk. With more, passages that only lead to the answer fall behind.
+const PLAIN_COUNTS: f32 = 0.2;
+/// What the edge from a name to its head counts, against 1 for one that a sentence states.
+const HEAD_COUNTS: f32 = 0.3;
 /// Longest title, in words, that is a phrase of the network.
 const TITLE_WORDS: usize = 12;
 
@@ -171,6 +175,7 @@ impl Retriever {
                 spread[phrase as usize] += 1;
             }
         }
+        edges.extend(heads(resolved));
         by_key.extend(resolved.keys().map(|(key, thing)| (key.to_owned(), thing)));
         let names = resolved.things.iter().map(|thing| thing.key.as_str()).chain(titles.iter().map(String::as_str));
         let text_of = |passage: &Passage| {
@@ -191,23 +196,27 @@ impl Retriever {
         self.passages[passage as usize].document
     }
 
-    /// Passages by the walk from the question's phrases; by plain words when there are none.
-    pub(crate) fn guided(&self, question: &str, _resolved: &Resolved) -> Vec<(u32, f32)> {
-        let links = self.lexicon.link(question);
+    /// Passages as the graph ranks them, and as plain word search does.
+    pub(crate) fn rank(&self, question: &str) -> (Vec<(u32, f32)>, Vec<(u32, f32)>) {
+        let plain = self.bm25.scores(question);
+        let (_, guided) = self.guided(&self.lexicon.link(question), &plain);
+        (best(&guided, MOST_PASSAGES), best(&plain, MOST_PASSAGES))
+    }
+
+    /// How much of the walk is at each phrase, and the score of each passage; plain words alone without links.
+    ///
+    /// The walk's part enters by its square root: it falls off by orders of magnitude with each step, and plain words
+    /// would decide among all but the first few passages.
+    fn guided(&self, links: &[Link], plain: &[f32]) -> (Vec<f32>, Vec<f32>) {
         if links.is_empty() {
-            return self.plain(question);
+            return (Vec::new(), plain.to_vec());
         }
-        best(&self.walk(&links).1, MOST_PASSAGES)
-    }
-
-    /// Passages by plain word search.
-    pub(crate) fn plain(&self, question: &str) -> Vec<(u32, f32)> {
-        best(&self.bm25.scores(question), MOST_PASSAGES)
-    }
-
-    fn walk(&self, links: &[Link]) -> (Vec<f32>, Vec<f32>) {
         let seeds: Vec<(u32, f32)> = links.iter().map(|link| (link.phrase, link.weight)).collect();
-        self.network.walk(&seeds)
+        let (phrases, walked) = self.network.walk(&seeds);
+        let most = |scores: &[f32]| scores.iter().copied().fold(f32::MIN_POSITIVE, f32::max);
+        let (most_walked, most_plain) = (most(&walked), most(plain));
+        let score = |(walked, plain): (&f32, &f32)| (walked / most_walked).sqrt() + PLAIN_COUNTS * plain / most_plain;
+        (phrases, walked.iter().zip(plain).map(score).collect())
     }
 
     pub(crate) fn ask(
@@ -218,13 +227,9 @@ impl Retriever {
         options: &AskOptions,
     ) -> Answer {
         let links = self.lexicon.link(question);
-        let plain = self.plain(question);
-        let (mass, guided) = if links.is_empty() {
-            (Vec::new(), plain.clone())
-        } else {
-            let (phrases, passages) = self.walk(&links);
-            (phrases, best(&passages, MOST_PASSAGES))
-        };
+        let plain = self.bm25.scores(question);
+        let (mass, guided) = self.guided(&links, &plain);
+        let (guided, plain) = (best(&guided, options.passages), best(&plain, options.passages));
         let reader = Reader::new(documents, resolved, &self.bm25, &self.passages, question, &links, &mass);
         let (guided, triples) = reader.evidence(&guided, options);
         let (plain, _) = reader.evidence(&plain, options);
@@ -288,6 +293,15 @@ fn title_phrases(documents: &[Analysed], resolved: &Resolved) -> (Vec<Option<u32
     };
     let title_of = documents.iter().map(&mut phrase).collect();
     (title_of, titles, by_key)
+}
+
+/// Edges from names to the longest thing that they end with: `open-domain question answering` is question answering.
+fn heads(resolved: &Resolved) -> impl Iterator<Item = (u32, u32, f32)> {
+    resolved.things.iter().enumerate().filter_map(|(index, thing)| {
+        let ends = thing.key.match_indices(' ').map(|(space, _)| &thing.key[space + 1..]);
+        let head = ends.filter_map(|end| resolved.find(end)).next()?;
+        Some((index as u32, head, HEAD_COUNTS))
+    })
 }
 
 /// Edges between the subjects and the objects of a sentence's triples.

@@ -46,6 +46,7 @@ pub struct Store {
     dir: PathBuf,
     manifest: Manifest,
     documents: Vec<StoredDocument>,
+    commit_after: Duration,
 }
 
 /// What a change of a store did.
@@ -78,6 +79,7 @@ impl Store {
             dir: dir.to_owned(),
             manifest: Manifest::read(dir)?,
             documents: Vec::new(),
+            commit_after: COMMIT_AFTER,
         };
         store.documents = store.manifest.documents();
         match store.begin_writing() {
@@ -95,6 +97,11 @@ impl Store {
     /// The latest builds, oldest first.
     pub fn runs(&self) -> &[Run] {
         &self.manifest.runs
+    }
+
+    /// Sets how long finished documents may wait for their commit: a kill loses that much work. A second by default.
+    pub fn commit_after(&mut self, wait: Duration) {
+        self.commit_after = wait;
     }
 
     /// Adds documents, in parallel; those that are there already are skipped.
@@ -237,7 +244,7 @@ impl Store {
     /// Commits what the workers send until they are done; takes the receiver, so that a failure here ends their wait.
     fn gather(&mut self, receiver: Receiver<(Analysed, String)>, replaced: &BTreeSet<String>) -> Result<usize, GraphError> {
         let mut batch: Vec<(Analysed, String)> = Vec::new();
-        let (mut n_added, mut n_sentences, mut due) = (0, 0, Instant::now() + COMMIT_AFTER);
+        let (mut n_added, mut n_sentences, mut due) = (0, 0, Instant::now() + self.commit_after);
         loop {
             let wait = due.saturating_duration_since(Instant::now());
             let over = match receiver.recv_timeout(wait) {
@@ -252,7 +259,7 @@ impl Store {
             if over || Instant::now() >= due || n_sentences >= SEGMENT_SENTENCES {
                 n_added += batch.len();
                 self.commit(std::mem::take(&mut batch), replaced)?;
-                (n_sentences, due) = (0, Instant::now() + COMMIT_AFTER);
+                (n_sentences, due) = (0, Instant::now() + self.commit_after);
             }
             if over {
                 return Ok(n_added);
@@ -385,3 +392,6 @@ fn stored(document: &Analysed, digest: String) -> StoredDocument {
 fn now() -> u64 {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,6 +6,8 @@ use super::name::normal;
 
 /// Longest acronym in characters.
 const MOST_LETTERS: usize = 10;
+/// Initials that mean something by themselves; two letters fit too many phrases.
+const LEAST_INITIALS: usize = 3;
 /// Words that have no letter in most acronyms.
 const SMALL: &[&str] = &["a", "an", "and", "at", "by", "for", "from", "in", "of", "on", "or", "the", "to", "with"];
 
@@ -82,7 +84,7 @@ fn initials(key: &str) -> BTreeSet<String> {
     let of = |words: &mut dyn Iterator<Item = &str>| -> String { words.filter_map(|w| w.chars().next()).collect() };
     let all = of(&mut key.split(' '));
     let great = of(&mut key.split(' ').filter(|word| !SMALL.contains(word)));
-    [all, great].into_iter().filter(|initials| initials.chars().count() >= 2).collect()
+    [all, great].into_iter().filter(|initials| initials.chars().count() >= LEAST_INITIALS).collect()
 }
 
 /// Acronyms that a sentence explains, with their meanings in normal form, after Schwartz and Hearst (2003).
@@ -153,9 +155,9 @@ mod tests {
 
     #[test]
     fn initials_count_when_one_phrase_has_them() {
-        let names = BTreeSet::from(["QA", "question answering", "QA systems", "KG", "knowledge graph", "known good"]);
+        let names = BTreeSet::from(["LLM", "large language model", "LLM systems", "KGE", "knowledge graph entry", "known good end", "QA", "question answering"]);
         let meanings = meanings(std::iter::empty(), &names);
-        let expected = Meanings::from([("QA".to_owned(), ("question answering".to_owned(), Ground::Initials))]);
+        let expected = Meanings::from([("LLM".to_owned(), ("large language model".to_owned(), Ground::Initials))]);
         assert_eq!(meanings, expected);
     }
 }

@@ -33,7 +33,7 @@ const CALENDAR: &[&str] = &[
 /// Nouns that name nothing by themselves: as nodes they would join everything with everything.
 const GENERIC: &[&str] = &[
     "ability", "addition", "advantage", "aim", "amount", "answer", "approach", "area", "article", "aspect", "attempt",
-    "author", "basis", "beginning", "benefit", "bit", "case", "chance", "change", "chapter", "choice", "combination",
+    "author", "basis", "beginning", "benefit", "bit", "case", "chance", "change", "chapter", "choice", "colleague", "combination",
     "comparison", "conclusion", "contrast", "contribution", "course", "day", "decade", "degree", "detail",
     "difference", "direction", "drawback", "effect", "effort", "end", "et al", "example", "experiment", "extent",
     "fact", "factor", "figure", "form", "fraction", "future", "general", "goal", "good", "group", "half", "hand",
@@ -41,7 +41,7 @@ const GENERIC: &[&str] = &[
     "last", "latter", "former", "least", "length", "level", "limitation", "list", "look", "lot", "majority", "man",
     "manner", "matter", "mean", "member", "middle", "minute", "moment", "month", "name", "need", "new", "note",
     "nothing", "number", "numerous", "one", "order", "other", "others", "outcome", "overview", "pair", "paper",
-    "paragraph", "part", "past", "people", "percent", "period", "person", "piece", "place", "plan", "point",
+    "paragraph", "part", "participant", "past", "people", "percent", "period", "person", "piece", "place", "plan", "point",
     "possibility", "potential", "practice", "presence", "present", "principle", "problem", "purpose", "question",
     "range", "rate", "ratio", "reader", "reason", "rest", "result", "role", "same", "second", "section", "sense",
     "set", "setting", "shape", "share", "show", "side", "size", "solution", "something", "sort", "stage", "start",

@@ -14,8 +14,12 @@ use crate::extract::{Analysed, Sentence, Triple};
 const LINKED_COUNTS: f32 = 3.0;
 /// What a sentence's part of the walk counts.
 const MASS_COUNTS: f32 = 2.0;
-/// What a triple about a linked entity counts.
-const TRIPLE_COUNTS: f32 = 1.0;
+/// What a triple about a linked entity counts: as its subject, and in its object.
+const TRIPLE_COUNTS: (f32, f32) = (2.0, 1.0);
+/// What is left of the score of a heading, which announces what is not yet said.
+const HEADING_COUNTS: f32 = 0.3;
+/// Longest heading in words.
+const HEADING_WORDS: usize = 14;
 /// Sentences with less than this share of the best one's score are left out.
 const WORTH_SHOWING: f32 = 0.35;
 /// Words of a cited object, at most.
@@ -145,15 +149,19 @@ impl<'a> Reader<'a> {
         let linked = things.intersection(&self.linked).count() as f32;
         let visited: f32 = things.iter().map(|&thing| self.share(thing)).fold(0.0, f32::max);
         let here = &self.documents[document].sentences[sentence];
-        let telling = here.triples.iter().any(|triple| {
-            triple.subject_mention.iter().chain(&triple.object_mentions).any(|&mention| {
-                self.resolved.thing(document, sentence, mention as usize).is_some_and(|t| self.linked.contains(&t))
-            })
+        let about = |mention: &u32| {
+            self.resolved.thing(document, sentence, *mention as usize).is_some_and(|t| self.linked.contains(&t))
+        };
+        let stated = here.triples.iter().map(|triple| {
+            let subject = triple.subject_mention.as_ref().is_some_and(about);
+            let object = triple.object_mentions.iter().any(about);
+            if subject { TRIPLE_COUNTS.0 } else { f32::from(u8::from(object)) * TRIPLE_COUNTS.1 }
         });
-        shared.iter().map(|stem| self.bm25.idf(stem)).sum::<f32>()
+        let score = shared.iter().map(|stem| self.bm25.idf(stem)).sum::<f32>()
             + LINKED_COUNTS * linked
             + MASS_COUNTS * visited
-            + if telling { TRIPLE_COUNTS } else { 0.0 }
+            + stated.fold(0.0, f32::max);
+        if is_heading(self.text(document, sentence)) { HEADING_COUNTS * score } else { score }
     }
 
     fn text(&self, document: usize, sentence: usize) -> &'a str {
@@ -234,6 +242,12 @@ impl<'a> Reader<'a> {
         }
         object
     }
+}
+
+/// Whether a sentence is a heading: short, and without a sentence's end.
+fn is_heading(sentence: &str) -> bool {
+    let ends = sentence.trim_end_matches(['"', '”', '’', '\'', ')', ']']).ends_with(['.', '!', '?', ':', ';']);
+    !ends && sentence.split_whitespace().count() <= HEADING_WORDS
 }
 
 /// The ranges in order, those that overlap as one.
