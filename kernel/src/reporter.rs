@@ -1,0 +1,148 @@
+//! What a running cell tells its user meanwhile: how far a magic is, what Rust writes, what it asks.
+
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::bounded;
+use mlk8s_catalog::call::Progress;
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::display::progress::Step;
+use crate::kernel::{Kernel, locked};
+use crate::language::Sink;
+use crate::outbox::{Origin, Outbox, StreamName, object};
+use crate::wire::Object;
+
+/// A work that takes less than this shows nothing.
+const PATIENCE: Duration = Duration::from_millis(400);
+/// The display is renewed at most this often.
+const RENEWAL: Duration = Duration::from_millis(200);
+
+/// Shows how far a magic is, in one display that is renewed in place.
+pub(crate) struct Reporter<'a> {
+    outbox: &'a Outbox,
+    parent: &'a Arc<Object>,
+    silent: bool,
+    begun: Instant,
+    state: Mutex<Shown>,
+}
+
+#[derive(Default)]
+struct Shown {
+    done: usize,
+    total: usize,
+    /// Name of the display, and when it was renewed; none before it is there.
+    display: Option<(Uuid, Instant)>,
+}
+
+impl<'a> Reporter<'a> {
+    /// A reporter for the request with the header `parent`; it says nothing when `silent`.
+    pub(crate) fn new(outbox: &'a Outbox, parent: &'a Arc<Object>, silent: bool) -> Reporter<'a> {
+        Reporter {
+            outbox,
+            parent,
+            silent,
+            begun: Instant::now(),
+            state: Mutex::default(),
+        }
+    }
+
+    /// Leaves one line of the display, if there was one; of a work that failed it says how far it came.
+    pub(crate) fn finish(&self, succeeded: bool) {
+        let shown = locked(&self.state);
+        if let Some((id, _)) = shown.display {
+            let step = Step {
+                done: shown.done,
+                total: shown.total,
+                what: "",
+                elapsed: self.begun.elapsed(),
+            };
+            let bundle = if succeeded {
+                step.finished()
+            } else {
+                step.bundle()
+            };
+            self.publish("update_display_data", id, bundle);
+        }
+    }
+
+    fn publish(&self, kind: &'static str, id: Uuid, data: Object) {
+        let content =
+            json!({ "data": data, "metadata": {}, "transient": { "display_id": id.to_string() } });
+        self.outbox.publish(kind, self.parent, object(content));
+    }
+}
+
+impl Progress for Reporter<'_> {
+    fn report(&self, done: usize, total: usize, what: &str) {
+        if self.silent {
+            return;
+        }
+        let mut shown = locked(&self.state);
+        (shown.done, shown.total) = (done, total);
+        let now = Instant::now();
+        let elapsed = now.duration_since(self.begun);
+        let step = Step {
+            done,
+            total,
+            what,
+            elapsed,
+        };
+        match shown.display {
+            Some((id, renewed)) if now.duration_since(renewed) >= RENEWAL => {
+                shown.display = Some((id, now));
+                self.publish("update_display_data", id, step.bundle());
+            }
+            None if elapsed >= PATIENCE => {
+                let id = Uuid::new_v4();
+                shown.display = Some((id, now));
+                self.publish("display_data", id, step.bundle());
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Takes what a Rust cell writes and asks.
+pub(crate) struct CellOutput<'a> {
+    kernel: &'a Kernel,
+    origin: &'a Origin,
+    may_ask: bool,
+}
+
+impl<'a> CellOutput<'a> {
+    /// The output of the cell that `origin` asked for; it `may_ask` when the frontend says so.
+    pub(crate) fn new(kernel: &'a Kernel, origin: &'a Origin, may_ask: bool) -> CellOutput<'a> {
+        CellOutput {
+            kernel,
+            origin,
+            may_ask,
+        }
+    }
+}
+
+impl Sink for CellOutput<'_> {
+    fn stdout(&self, text: &str) {
+        self.kernel
+            .outbox
+            .stream(&self.origin.header, StreamName::Stdout, text);
+    }
+
+    fn stderr(&self, text: &str) {
+        self.kernel
+            .outbox
+            .stream(&self.origin.header, StreamName::Stderr, text);
+    }
+
+    fn input(&self, prompt: &str, password: bool) -> Option<String> {
+        if !self.may_ask {
+            self.stderr("this frontend cannot be asked for input; the cell reads an empty line\n");
+            return None;
+        }
+        let (asking, answered) = bounded(1);
+        *locked(&self.kernel.asking) = Some(asking);
+        self.kernel.outbox.ask(self.origin, prompt, password);
+        answered.recv().ok()
+    }
+}

@@ -1,0 +1,75 @@
+//! Every environment variable that the kernel reads, in one place, and what follows from them.
+
+use std::env;
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+/// Shown below `mlk8s-kernel --help`.
+pub(crate) const HELP: &str = "\
+Environment:
+  MLK8S_STATE           where graphs and the history are kept (else `mlk8s` in $XDG_DATA_HOME or ~/.local/share)
+  MLK8S_ARTICLES        what `%corpus` reads when it is given no path
+  MLK8S_PRELUDE         where the built prelude of Rust cells is (else beside this program)
+  MLK8S_PRELUDE_SOURCE  where its source is (else where this program was built)
+  JPY_PARENT_PID        set by Jupyter: the kernel ends when this process does
+  TMPDIR                where cells are compiled";
+
+/// Where things are for this run.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    /// Graphs and the history.
+    pub(crate) state_dir: PathBuf,
+    /// Where the notebook works.
+    pub(crate) work_dir: PathBuf,
+    /// What `%corpus` reads by default.
+    pub(crate) articles: Option<PathBuf>,
+    /// The process whose end is also ours.
+    pub(crate) parent: Option<u32>,
+}
+
+impl Settings {
+    /// What the environment says.
+    pub(crate) fn read() -> Settings {
+        let work_dir = env::current_dir().unwrap_or_else(|_| env::temp_dir());
+        let state_dir =
+            non_empty("MLK8S_STATE").map_or_else(|| data_home().join("mlk8s"), PathBuf::from);
+        Settings {
+            state_dir: work_dir.join(state_dir),
+            work_dir,
+            articles: non_empty("MLK8S_ARTICLES").map(PathBuf::from),
+            parent: non_empty("JPY_PARENT_PID").and_then(|id| id.to_str()?.parse().ok()),
+        }
+    }
+}
+
+/// Where a person's data is kept; see the XDG base directory specification.
+pub(crate) fn data_home() -> PathBuf {
+    let named = non_empty("XDG_DATA_HOME")
+        .map(PathBuf::from)
+        .filter(|path| path.is_absolute());
+    named
+        .or_else(|| Some(env::home_dir()?.join(".local/share")))
+        .unwrap_or_else(env::temp_dir)
+}
+
+/// Where Jupyter looks for the kernelspecs of this person.
+pub(crate) fn jupyter_data() -> PathBuf {
+    if let Some(named) = non_empty("JUPYTER_DATA_DIR") {
+        return PathBuf::from(named);
+    }
+    match env::home_dir() {
+        Some(home) if cfg!(target_os = "macos") => home.join("Library/Jupyter"),
+        _ => data_home().join("jupyter"),
+    }
+}
+
+/// The environment of Python that is active, for `--sys-prefix`.
+pub(crate) fn python_prefix() -> Option<PathBuf> {
+    non_empty("VIRTUAL_ENV")
+        .or_else(|| non_empty("CONDA_PREFIX"))
+        .map(PathBuf::from)
+}
+
+fn non_empty(name: &str) -> Option<OsString> {
+    env::var_os(name).filter(|value| !value.is_empty())
+}

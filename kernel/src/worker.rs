@@ -1,0 +1,324 @@
+//! The thread that owns the session: takes cells one after the other and runs their segments.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use crossbeam_channel::Receiver;
+use mlk8s_catalog::ALL;
+use mlk8s_catalog::call::{Call, Cancel};
+use mlk8s_catalog::error::{ErrorKind, MagicError};
+use mlk8s_catalog::magic::{Entry, Form};
+use mlk8s_catalog::session::Session;
+use mlk8s_catalog::view::View;
+use serde_json::{Map, Value, json};
+
+use crate::cell::{self, Segment};
+use crate::display;
+use crate::handler::execute::ExecuteRequest;
+use crate::handler::inspect;
+use crate::kernel::{self, Kernel, locked};
+use crate::language::Failure;
+use crate::outbox::{Origin, object};
+use crate::reporter::{CellOutput, Reporter};
+use crate::wire::Object;
+
+/// A cell that is to be run.
+pub(crate) struct Execution {
+    /// Who asked.
+    pub(crate) origin: Origin,
+    /// What for.
+    pub(crate) request: ExecuteRequest,
+}
+
+/// Runs cells.
+pub(crate) struct Worker {
+    kernel: Arc<Kernel>,
+    session: Session,
+    /// Number of the latest cell that counts.
+    count: i64,
+}
+
+/// What a segment yields.
+enum Yield {
+    Nothing,
+    /// Something to show below the cell.
+    Shown(Object),
+    /// Something to show beside the notebook.
+    Page(Object),
+}
+
+/// One cell while it runs.
+struct Running<'a> {
+    origin: &'a Origin,
+    request: &'a ExecuteRequest,
+    cancel: Cancel,
+    pages: Vec<Value>,
+    /// Text of the result, for the history.
+    output: Option<String>,
+}
+
+impl Worker {
+    /// A worker on `session`.
+    pub(crate) fn new(kernel: Arc<Kernel>, session: Session) -> Worker {
+        Worker {
+            kernel,
+            session,
+            count: 0,
+        }
+    }
+
+    /// Runs `cells` as they come.
+    pub(crate) fn run(mut self, cells: &Receiver<Execution>) {
+        for execution in cells {
+            let kernel = Arc::clone(&self.kernel);
+            let mut failed = false;
+            kernel.attend(&execution.origin, || {
+                let content = self.execute(&execution);
+                failed = content
+                    .get("status")
+                    .is_some_and(|status| status == "error");
+                kernel.outbox.reply(&execution.origin, content);
+            });
+            if failed && execution.request.stop_on_error {
+                self.abort(cells);
+            }
+        }
+    }
+
+    /// Refuses the cells that wait behind one that failed.
+    fn abort(&self, cells: &Receiver<Execution>) {
+        for Execution { origin, .. } in cells.try_iter() {
+            self.kernel.answer(&origin, || {
+                let mut content = kernel::failure("Aborted", "a cell before this one failed", &[]);
+                content.insert("execution_count".to_owned(), self.count.into());
+                content
+            });
+        }
+    }
+
+    fn execute(&mut self, execution: &Execution) -> Object {
+        let Execution { origin, request } = execution;
+        if request.counts() {
+            self.count += 1;
+        }
+        if !request.silent {
+            let content = json!({ "code": request.code, "execution_count": self.count });
+            self.kernel
+                .outbox
+                .publish("execute_input", &origin.header, object(content));
+        }
+        if request.counts() {
+            let (line, code) = (self.count, request.code.clone());
+            self.kernel.keep(move |history| history.keep(line, &code));
+        }
+        let cancel = Cancel::default();
+        *locked(&self.kernel.running) = Some(cancel.clone());
+        let mut running = Running {
+            origin,
+            request,
+            cancel,
+            pages: Vec::new(),
+            output: None,
+        };
+        let done = self.run_segments(&mut running);
+        let mut content = match done {
+            Ok(()) => self.conclude(&running),
+            Err(failure) => {
+                let error = json!({ "ename": failure.ename, "evalue": failure.evalue, "traceback": failure.traceback });
+                self.kernel
+                    .outbox
+                    .publish("error", &origin.header, object(error));
+                kernel::failure(&failure.ename, &failure.evalue, &failure.traceback)
+            }
+        };
+        *locked(&self.kernel.running) = None;
+        content.insert("execution_count".to_owned(), self.count.into());
+        content
+    }
+
+    fn run_segments(&mut self, running: &mut Running<'_>) -> Result<(), Failure> {
+        let segments = cell::split(&running.request.code);
+        for (index, segment) in segments.iter().enumerate() {
+            if running.cancel.is_raised() {
+                return Err(stopped());
+            }
+            let done = catch_unwind(AssertUnwindSafe(|| self.run_segment(segment, running)));
+            let names = self
+                .session
+                .names()
+                .map(|(name, _)| name.to_owned())
+                .collect();
+            self.kernel.set_names(names);
+            match done.unwrap_or_else(|_| Err(internal_failure()))? {
+                Yield::Nothing => {}
+                Yield::Shown(bundle) => self.show(running, bundle, index + 1 == segments.len()),
+                Yield::Page(bundle) => running
+                    .pages
+                    .push(json!({ "source": "page", "data": bundle, "start": 0 })),
+            }
+        }
+        Ok(())
+    }
+
+    fn show(&self, running: &mut Running<'_>, data: Object, is_last: bool) {
+        if running.request.silent || data.is_empty() {
+            return;
+        }
+        let parent = &running.origin.header;
+        let mut content = object(json!({ "data": data, "metadata": {}, "transient": {} }));
+        if !is_last {
+            return self.kernel.outbox.publish("display_data", parent, content);
+        }
+        running.output = data
+            .get("text/plain")
+            .and_then(Value::as_str)
+            .map(str::to_owned);
+        content.insert("execution_count".to_owned(), self.count.into());
+        self.kernel
+            .outbox
+            .publish("execute_result", parent, content);
+    }
+
+    fn run_segment(
+        &mut self,
+        segment: &Segment<'_>,
+        running: &Running<'_>,
+    ) -> Result<Yield, Failure> {
+        match segment {
+            Segment::Rust(code) => self.evaluate(code, running),
+            Segment::Line { name, arguments } => {
+                self.magic(name, Form::Line, arguments, None, running)
+            }
+            Segment::Cell {
+                name,
+                arguments,
+                body,
+            } => self.magic(name, Form::Cell, arguments, Some(body), running),
+            Segment::Misplaced { name } => {
+                let message = format!("`%%{name}` must be the first line of its cell");
+                let error = MagicError::new(ErrorKind::Usage, message)
+                    .with_hint("give it a cell of its own");
+                Err(failure_of(&error))
+            }
+            Segment::MagicHelp { name, verb } => {
+                let entry = named(name).map_err(|error| failure_of(&error))?;
+                let words: Vec<String> = verb.iter().map(|&verb| verb.to_owned()).collect();
+                Ok(Yield::Page(display::bundle(&View::Text(
+                    entry.help(&words),
+                ))))
+            }
+            Segment::Help { name, code } => match inspect::find(&self.kernel, name, name.len()) {
+                Some(bundle) => Ok(Yield::Page(bundle)),
+                None => self.evaluate(code, running),
+            },
+        }
+    }
+
+    fn evaluate(&mut self, code: &str, running: &Running<'_>) -> Result<Yield, Failure> {
+        let output = CellOutput::new(&self.kernel, running.origin, running.request.allow_stdin);
+        let imports = self.session.take_imports();
+        let evaluated = self.kernel.language.evaluate(code, &imports, &output)?;
+        Ok(evaluated.bundle.map_or(Yield::Nothing, Yield::Shown))
+    }
+
+    fn magic(
+        &mut self,
+        name: &str,
+        form: Form,
+        arguments: &str,
+        body: Option<&str>,
+        running: &Running<'_>,
+    ) -> Result<Yield, Failure> {
+        let entry = mlk8s_catalog::find(name, form).map_err(|error| failure_of(&error))?;
+        let reporter = Reporter::new(
+            &self.kernel.outbox,
+            &running.origin.header,
+            running.request.silent,
+        );
+        let mut call = Call {
+            session: &mut self.session,
+            body,
+            cancel: running.cancel.clone(),
+            progress: &reporter,
+        };
+        let result = entry.run(arguments, &mut call);
+        reporter.finish(result.is_ok());
+        let view = result.map_err(|error| failure_of(&error))?;
+        let bundle = display::bundle(&view);
+        Ok(if bundle.is_empty() {
+            Yield::Nothing
+        } else {
+            Yield::Shown(bundle)
+        })
+    }
+
+    /// The reply to a cell that succeeded.
+    fn conclude(&mut self, running: &Running<'_>) -> Object {
+        if let Some(output) = running.output.clone().filter(|_| running.request.counts()) {
+            let line = self.count;
+            self.kernel
+                .keep(move |history| history.keep_output(line, &output));
+        }
+        let expressions: Map<String, Value> = running
+            .request
+            .user_expressions
+            .iter()
+            .map(|(name, code)| (name.clone(), self.expression(code, running).into()))
+            .collect();
+        object(json!({ "status": "ok", "user_expressions": expressions, "payload": running.pages }))
+    }
+
+    fn expression(&mut self, code: &Value, running: &Running<'_>) -> Object {
+        let evaluated = match code.as_str() {
+            Some(code) => self.evaluate(code, running),
+            None => Err(Failure::new(
+                "TypeError",
+                "an expression must be a text",
+                "",
+            )),
+        };
+        match evaluated {
+            Ok(Yield::Shown(data)) => {
+                object(json!({ "status": "ok", "data": data, "metadata": {} }))
+            }
+            Ok(_) => object(json!({ "status": "ok", "data": {}, "metadata": {} })),
+            Err(failure) => kernel::failure(&failure.ename, &failure.evalue, &failure.traceback),
+        }
+    }
+}
+
+/// The magic called `name`, however it is typed.
+pub(crate) fn named(name: &str) -> Result<&'static Entry, MagicError> {
+    match ALL.iter().find(|entry| entry.name == name) {
+        Some(entry) => Ok(entry),
+        None => mlk8s_catalog::find(name, Form::Line),
+    }
+}
+
+fn failure_of(error: &MagicError) -> Failure {
+    let display::error::Report {
+        ename,
+        evalue,
+        traceback,
+    } = display::error::report(error);
+    Failure {
+        ename,
+        evalue,
+        traceback,
+    }
+}
+
+fn stopped() -> Failure {
+    failure_of(&MagicError::new(
+        ErrorKind::Interrupted,
+        "the cell was stopped",
+    ))
+}
+
+fn internal_failure() -> Failure {
+    let error = MagicError::new(
+        ErrorKind::Internal,
+        "the magic made a mistake of its own and was ended",
+    );
+    failure_of(&error.with_hint("the session goes on; the log of the kernel says where"))
+}
