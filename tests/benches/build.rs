@@ -19,7 +19,11 @@ const PARAGRAPH: u64 = 6;
 /// Writes papers of shuffled sentences, reads them, and measures from there to a graph that is stored and loaded.
 pub fn run(data: &Path, out: &mut dyn Write) -> anyhow::Result<()> {
     let passages = data.join("musique/musique_train_corpus.json");
-    ensure!(passages.is_file(), "no benchmark data: `{}`; set `MLK8S_BENCH_DATA`", passages.display());
+    ensure!(
+        passages.is_file(),
+        "no benchmark data: `{}`; set `MLK8S_BENCH_DATA`",
+        passages.display()
+    );
     let dir = tempfile::tempdir()?;
     let folder = dir.path().join("papers");
     fs::create_dir(&folder)?;
@@ -38,12 +42,31 @@ pub fn run(data: &Path, out: &mut dyn Write) -> anyhow::Result<()> {
 
     let stats = index.stats();
     let n_papers = corpus.documents.len();
-    writeln!(out, "{n_papers} papers, {n_words} words, {} sentences, {} triples", report.sentences, report.triples)?;
-    writeln!(out, "{} entities, {} relations, {} communities", stats.entities, stats.relations, stats.communities)?;
-    writeln!(out, "reading: {:.1} s, and {before} MiB at most until then", reading.as_secs_f64())?;
-    writeln!(out, "text to stored triples: {:.1} s", storing.as_secs_f64())?;
+    writeln!(
+        out,
+        "{n_papers} papers, {n_words} words, {} sentences, {} triples",
+        report.sentences, report.triples
+    )?;
+    writeln!(
+        out,
+        "{} entities, {} relations, {} communities",
+        stats.entities, stats.relations, stats.communities
+    )?;
+    writeln!(
+        out,
+        "reading: {:.1} s, and {before} MiB at most until then",
+        reading.as_secs_f64()
+    )?;
+    writeln!(
+        out,
+        "text to stored triples: {:.1} s",
+        storing.as_secs_f64()
+    )?;
     let question = Instant::now();
-    let answer = index.ask("Which university did the composer attend?", &mlk8s_graph::AskOptions::default());
+    let answer = index.ask(
+        "Which university did the composer attend?",
+        &mlk8s_graph::AskOptions::default(),
+    );
     writeln!(
         out,
         "text to stored and loaded graph: {:.1} s, {} MiB at most; first question: {:.1} s, {} passages",
@@ -53,22 +76,36 @@ pub fn run(data: &Path, out: &mut dyn Write) -> anyhow::Result<()> {
         answer.guided.len()
     )?;
     let n_threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    writeln!(out, "wanted on two cores: at most 15 s and 1,024 MiB; cores here: {n_threads}")?;
+    writeln!(
+        out,
+        "wanted on two cores: at most 15 s and 1,024 MiB; cores here: {n_threads}"
+    )?;
     Ok(())
 }
 
 /// Writes the papers as text files: sentences of real passages in an order that a fixed seed gives.
 fn write_papers(passages: &Path, folder: &Path) -> anyhow::Result<usize> {
-    let Corpus { documents, .. } = read(&[passages.to_owned()], &ReadOptions::default(), &Unwatched)?;
+    let Corpus { documents, .. } =
+        read(&[passages.to_owned()], &ReadOptions::default(), &Unwatched)?;
     let all: Vec<&str> = documents
         .iter()
-        .flat_map(|document| sentences(&document.text).into_iter().map(|range| &document.text[range]))
+        .flat_map(|document| {
+            sentences(&document.text)
+                .into_iter()
+                .map(|range| &document.text[range])
+        })
         .collect();
-    ensure!(!all.is_empty(), "there are no sentences in `{}`", passages.display());
+    ensure!(
+        !all.is_empty(),
+        "there are no sentences in `{}`",
+        passages.display()
+    );
     let mut state = 2_007_028_71_u64;
     let mut next = move || {
         // Knuth's MMIX generator: any fixed order will do.
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         state >> 33
     };
     let mut n_all = 0;
@@ -88,8 +125,12 @@ fn write_papers(passages: &Path, folder: &Path) -> anyhow::Result<usize> {
 
 /// The most memory that this process has held so far.
 fn peak_mebibytes() -> anyhow::Result<u64> {
-    let status = fs::read_to_string("/proc/self/status").context("only Linux tells the peak memory")?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("no `VmHWM` line")?;
+    let status =
+        fs::read_to_string("/proc/self/status").context("only Linux tells the peak memory")?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))
+        .context("no `VmHWM` line")?;
     let kibibytes: u64 = line.trim().trim_end_matches("kB").trim().parse()?;
     Ok(kibibytes / 1024)
 }

@@ -21,8 +21,15 @@ pub fn run(_data: &Path, out: &mut dyn Write) -> anyhow::Result<()> {
         (a[0] - b[0]).hypot(a[1] - b[1])
     };
     let mean = edges.iter().map(length).sum::<f32>() / edges.len() as f32;
-    let extent = places.iter().map(|place| place[0].hypot(place[1])).fold(0.0, f32::max);
-    writeln!(out, "{N_NODES} nodes, {} edges: {took:.1} s; mean edge {mean:.1}, extent {extent:.1}", edges.len())?;
+    let extent = places
+        .iter()
+        .map(|place| place[0].hypot(place[1]))
+        .fold(0.0, f32::max);
+    writeln!(
+        out,
+        "{N_NODES} nodes, {} edges: {took:.1} s; mean edge {mean:.1}, extent {extent:.1}",
+        edges.len()
+    )?;
     writeln!(out, "wanted on two cores: under 10 s")?;
     Ok(())
 }
@@ -31,7 +38,9 @@ pub fn run(_data: &Path, out: &mut dyn Write) -> anyhow::Result<()> {
 fn edges() -> Vec<(u32, u32, f32)> {
     let mut state = SEED;
     let mut next = move |below: usize| {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         (state >> 33) as usize % below
     };
     let mut ends: Vec<u32> = vec![0, 1];

@@ -51,7 +51,11 @@ const ALL: &[Bench] = &[
 fn main() -> ExitCode {
     let mut out = std::io::stdout();
     let names: Vec<String> = std::env::args().skip(1).collect();
-    let result = if names.is_empty() { list(&mut out) } else { run(&names, &mut out) };
+    let result = if names.is_empty() {
+        list(&mut out)
+    } else {
+        run(&names, &mut out)
+    };
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -77,7 +81,10 @@ fn run(names: &[String], out: &mut dyn Write) -> anyhow::Result<()> {
     for name in names {
         let Some(bench) = ALL.iter().find(|bench| bench.name == name) else {
             let known: Vec<_> = ALL.iter().map(|bench| bench.name).collect();
-            anyhow::bail!("no measurement named `{name}`: there are {}", known.join(", "));
+            anyhow::bail!(
+                "no measurement named `{name}`: there are {}",
+                known.join(", ")
+            );
         };
         writeln!(out, "{}: {}", bench.name, bench.about)?;
         (bench.run)(&data, out)?;

@@ -2,6 +2,7 @@
 
 mod catalogue;
 mod examples;
+mod kill;
 mod layering;
 mod reference;
 mod tidy;

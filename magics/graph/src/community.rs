@@ -21,7 +21,11 @@ struct Level {
 
 impl Level {
     fn strength(&self, node: usize) -> f64 {
-        self.inside[node] + self.neighbours[node].iter().map(|(_, weight)| weight).sum::<f64>()
+        self.inside[node]
+            + self.neighbours[node]
+                .iter()
+                .map(|(_, weight)| weight)
+                .sum::<f64>()
     }
 }
 
@@ -56,7 +60,10 @@ fn first_level(n_nodes: usize, edges: &[(u32, u32, f32)]) -> Level {
         }
     }
     Level {
-        neighbours: weights.into_iter().map(|all| all.into_iter().collect()).collect(),
+        neighbours: weights
+            .into_iter()
+            .map(|all| all.into_iter().collect())
+            .collect(),
         inside: vec![0.0; n_nodes],
     }
 }
@@ -83,7 +90,9 @@ fn move_nodes(level: &Level) -> Vec<u32> {
             near.sort_unstable();
             near.dedup();
             group_strength[own as usize] -= strengths[node];
-            let gain = |to: u32| to_group[to as usize] - group_strength[to as usize] * strengths[node] / total;
+            let gain = |to: u32| {
+                to_group[to as usize] - group_strength[to as usize] * strengths[node] / total
+            };
             let mut best = (own, gain(own));
             for &to in &near {
                 let this = gain(to);
@@ -148,7 +157,10 @@ fn aggregate(level: &Level, group: &[u32], n_groups: usize) -> Level {
         }
     }
     Level {
-        neighbours: weights.into_iter().map(|all| all.into_iter().collect()).collect(),
+        neighbours: weights
+            .into_iter()
+            .map(|all| all.into_iter().collect())
+            .collect(),
         inside,
     }
 }
@@ -160,7 +172,11 @@ fn by_size(group_of: &[u32]) -> Vec<u32> {
     }
     let mut ranked: Vec<(u32, (usize, usize))> = sizes.into_iter().collect();
     ranked.sort_by_key(|&(_, (size, first))| (std::cmp::Reverse(size), first));
-    let number: BTreeMap<u32, u32> = ranked.iter().enumerate().map(|(i, (group, _))| (*group, i as u32)).collect();
+    let number: BTreeMap<u32, u32> = ranked
+        .iter()
+        .enumerate()
+        .map(|(i, (group, _))| (*group, i as u32))
+        .collect();
     group_of.iter().map(|group| number[group]).collect()
 }
 
@@ -207,7 +223,9 @@ mod tests {
 
     #[test]
     fn every_community_is_connected() {
-        let edges: Vec<(u32, u32, f32)> = (0..400_u32).map(|i| (i * 7919 % 150, i * i * 31 % 150, 1.0)).collect();
+        let edges: Vec<(u32, u32, f32)> = (0..400_u32)
+            .map(|i| (i * 7919 % 150, i * i * 31 % 150, 1.0))
+            .collect();
         let found = communities(150, &edges);
         let level = first_level(150, &edges);
         let parts = split_unconnected(&level, &found);

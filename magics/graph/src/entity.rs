@@ -1,6 +1,7 @@
 //! Which mentions mean the same thing: by normal form, by acronym, by spacing; every merge is recorded with its reason.
 
 mod acronym;
+mod lists;
 mod name;
 mod spelled;
 
@@ -70,12 +71,17 @@ impl Resolved {
     /// The thing that a mention means, if it is a name at all.
     pub(crate) fn thing(&self, document: usize, sentence: usize, mention: usize) -> Option<u32> {
         let base = *self.bases.get(document)?.get(sentence)? as usize;
-        self.meant.get(base + mention).copied().filter(|&thing| thing != NO_ENTITY)
+        self.meant
+            .get(base + mention)
+            .copied()
+            .filter(|&thing| thing != NO_ENTITY)
     }
 
     /// Every normal form of every thing, in no order.
     pub(crate) fn keys(&self) -> impl Iterator<Item = (&str, u32)> {
-        self.by_key.iter().map(|(key, &thing)| (key.as_str(), thing))
+        self.by_key
+            .iter()
+            .map(|(key, &thing)| (key.as_str(), thing))
     }
 
     /// The thing with a normal form, or one whose alias has it.
@@ -100,8 +106,14 @@ pub(crate) fn resolve(documents: &[Analysed], unmerged: &BTreeSet<String>) -> Re
 fn document_meanings(document: &Analysed) -> Meanings {
     let sentences = document.sentences.iter();
     let text = document.text.text.as_str();
-    let names: BTreeSet<&str> = sentences.clone().flat_map(|s| s.mentions.iter().map(|m| m.name.as_str())).collect();
-    meanings(sentences.map(|s| &text[s.span.start as usize..s.span.end as usize]), &names)
+    let names: BTreeSet<&str> = sentences
+        .clone()
+        .flat_map(|s| s.mentions.iter().map(|m| m.name.as_str()))
+        .collect();
+    meanings(
+        sentences.map(|s| &text[s.span.start as usize..s.span.end as usize]),
+        &names,
+    )
 }
 
 /// The acronyms that mean the same in nearly all documents that explain them.
@@ -114,7 +126,10 @@ fn agreed(meanings_of: &[Meanings]) -> BTreeMap<String, String> {
     let mut agreed = BTreeMap::new();
     for (short, longs) in votes {
         let sum: f32 = longs.values().sum();
-        if let Some((long, _)) = longs.into_iter().find(|(_, weight)| *weight >= AGREEMENT * sum) {
+        if let Some((long, _)) = longs
+            .into_iter()
+            .find(|(_, weight)| *weight >= AGREEMENT * sum)
+        {
             agreed.insert(short.to_owned(), long.to_owned());
         }
     }
@@ -133,13 +148,20 @@ fn read_document(
         }
         match own.get(singular(word)) {
             Some((long, Ground::Stated)) => Some((long, "acronym stated in the document")),
-            Some((long, Ground::Initials)) => Some((long, "acronym with these initials in the document")),
-            None => everywhere.get(singular(word)).map(|long| (long.as_str(), "acronym explained in other documents")),
+            Some((long, Ground::Initials)) => {
+                Some((long, "acronym with these initials in the document"))
+            }
+            None => everywhere
+                .get(singular(word))
+                .map(|long| (long.as_str(), "acronym explained in other documents")),
         }
     };
     let read = |name: &str| {
         if unmerged.contains(name) {
-            return Reading { key: name::normal(name), reason: None };
+            return Reading {
+                key: name::normal(name),
+                reason: None,
+            };
         }
         let head = name::head(name);
         let mut reason = None;
@@ -154,22 +176,41 @@ fn read_document(
             })
             .collect();
         // `question answering QA` would else be `question answering question answering`.
-        let key = if reason.is_some() { once(&normal(&words.join(" "))) } else { normal(&head) };
-        let key = if name::usable(&head, &key) { key } else { String::new() };
+        let key = if reason.is_some() {
+            once(&normal(&words.join(" ")))
+        } else {
+            normal(&head)
+        };
+        let key = if name::usable(&head, &key) {
+            key
+        } else {
+            String::new()
+        };
         Reading { key, reason }
     };
-    document.sentences.iter().map(|s| s.mentions.iter().map(|m| read(&m.name)).collect()).collect()
+    document
+        .sentences
+        .iter()
+        .map(|s| s.mentions.iter().map(|m| read(&m.name)).collect())
+        .collect()
 }
 
 /// A key whose second half repeats its first, once.
 fn once(key: &str) -> String {
     let words: Vec<&str> = key.split(' ').collect();
     let (first, second) = words.split_at(words.len() / 2);
-    if first == second { first.join(" ") } else { key.to_owned() }
+    if first == second {
+        first.join(" ")
+    } else {
+        key.to_owned()
+    }
 }
 
 /// Keys that differ from a more frequent one only in their spaces.
-fn respaced(readings: &[Vec<Vec<Reading>>], unmerged: &BTreeSet<String>) -> HashMap<String, String> {
+fn respaced(
+    readings: &[Vec<Vec<Reading>>],
+    unmerged: &BTreeSet<String>,
+) -> HashMap<String, String> {
     let apart: BTreeSet<String> = unmerged.iter().map(|name| normal(name)).collect();
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     for reading in readings.iter().flatten().flatten() {
@@ -177,7 +218,11 @@ fn respaced(readings: &[Vec<Vec<Reading>>], unmerged: &BTreeSet<String>) -> Hash
     }
     let mut best: HashMap<String, (&str, usize)> = HashMap::new();
     let joined = |key: &str| key.replace(' ', "");
-    let candidates = || counts.iter().filter(|(key, _)| key.len() >= JOINED_LETTERS && !apart.contains(**key));
+    let candidates = || {
+        counts
+            .iter()
+            .filter(|(key, _)| key.len() >= JOINED_LETTERS && !apart.contains(**key))
+    };
     for (key, &count) in candidates() {
         let entry = best.entry(joined(key)).or_insert((key, count));
         if count > entry.1 {
@@ -201,7 +246,11 @@ struct Tally<'a> {
 }
 
 /// Numbers the things by normal form and says what each mention means.
-fn number(documents: &[Analysed], readings: &[Vec<Vec<Reading>>], respaced: &HashMap<String, String>) -> Resolved {
+fn number(
+    documents: &[Analysed],
+    readings: &[Vec<Vec<Reading>>],
+    respaced: &HashMap<String, String>,
+) -> Resolved {
     let mut tallies: BTreeMap<&str, Tally> = BTreeMap::new();
     let mut merges: BTreeMap<(&str, &str, &'static str), (u32, usize)> = BTreeMap::new();
     for (at, (document, sentences)) in documents.iter().zip(readings).enumerate() {
@@ -217,25 +266,39 @@ fn number(documents: &[Analysed], readings: &[Vec<Vec<Reading>>], respaced: &Has
             if tally.latest.replace(at) != Some(at) {
                 tally.n_documents += 1;
             }
-            let reason = reading.reason.or((key != reading.key).then_some("written with other spaces"));
+            let reason = reading
+                .reason
+                .or((key != reading.key).then_some("written with other spaces"));
             if let Some(reason) = reason {
-                let merge = merges.entry((&mention.name, key, reason)).or_insert((0, usize::MAX));
+                let merge = merges
+                    .entry((&mention.name, key, reason))
+                    .or_insert((0, usize::MAX));
                 if merge.1 != at {
                     *merge = (merge.0 + 1, at);
                 }
             }
         }
     }
-    let things: Vec<Thing> = tallies.iter().map(|(key, tally)| thing(key, tally)).collect();
-    let numbers: HashMap<&str, u32> = tallies.keys().enumerate().map(|(i, key)| (*key, i as u32)).collect();
+    let things: Vec<Thing> = tallies
+        .iter()
+        .map(|(key, tally)| thing(key, tally))
+        .collect();
+    let numbers: HashMap<&str, u32> = tallies
+        .keys()
+        .enumerate()
+        .map(|(i, key)| (*key, i as u32))
+        .collect();
     let mut resolved = Resolved::default();
     for sentences in readings {
         let mut bases = Vec::with_capacity(sentences.len());
         for sentence in sentences {
             bases.push(resolved.meant.len() as u32);
-            resolved.meant.extend(
-                sentence.iter().map(|r| numbers.get(settled(r, respaced)).copied().unwrap_or(NO_ENTITY)),
-            );
+            resolved.meant.extend(sentence.iter().map(|r| {
+                numbers
+                    .get(settled(r, respaced))
+                    .copied()
+                    .unwrap_or(NO_ENTITY)
+            }));
         }
         resolved.bases.push(bases);
     }
@@ -285,11 +348,19 @@ fn thing(key: &str, tally: &Tally) -> Thing {
     let mut names: BTreeMap<String, u32> = BTreeMap::new();
     for (surface, count) in &tally.surfaces {
         let small = lower_first(surface);
-        let name = if small != **surface && tally.surfaces.contains_key(small.as_str()) { small } else { (*surface).to_owned() };
+        let name = if small != **surface && tally.surfaces.contains_key(small.as_str()) {
+            small
+        } else {
+            (*surface).to_owned()
+        };
         *names.entry(name).or_default() += count;
     }
     let mut ranked: Vec<(String, u32)> = names.into_iter().collect();
-    ranked.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| b.0.len().cmp(&a.0.len())).then_with(|| a.0.cmp(&b.0)));
+    ranked.sort_by(|a, b| {
+        b.1.cmp(&a.1)
+            .then_with(|| b.0.len().cmp(&a.0.len()))
+            .then_with(|| a.0.cmp(&b.0))
+    });
     let mut ranked = ranked.into_iter().map(|(name, _)| name);
     Thing {
         key: key.to_owned(),

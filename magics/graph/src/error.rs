@@ -84,8 +84,12 @@ impl GraphError {
                 format!("did you mean {}?", names.join(" or "))
             }
             Self::NotFound { .. } => "`auto` stands for the best-connected entity".to_owned(),
-            Self::Empty => "were the documents read as text, and are there sentences in them?".to_owned(),
-            Self::Cancelled => "what was finished is kept; the same command goes on from there".to_owned(),
+            Self::Empty => {
+                "were the documents read as text, and are there sentences in them?".to_owned()
+            }
+            Self::Cancelled => {
+                "what was finished is kept; the same command goes on from there".to_owned()
+            }
         }
     }
 }

@@ -18,10 +18,17 @@ const RDFS_LABEL: &str = "http://www.w3.org/2000/01/rdf-schema#label";
 const SKOS_ALT_LABEL: &str = "http://www.w3.org/2004/02/skos/core#altLabel";
 
 /// Writes `graph` as GraphML to the file `path`; `triples` are not part of that format.
-pub fn graphml(graph: &KnowledgeGraph, _triples: &DataFrame, path: &Path) -> Result<(), GraphError> {
+pub fn graphml(
+    graph: &KnowledgeGraph,
+    _triples: &DataFrame,
+    path: &Path,
+) -> Result<(), GraphError> {
     write_file(path, |out| {
         writeln!(out, r#"<?xml version="1.0" encoding="UTF-8"?>"#)?;
-        writeln!(out, r#"<graphml xmlns="http://graphml.graphdrawing.org/xmlns">"#)?;
+        writeln!(
+            out,
+            r#"<graphml xmlns="http://graphml.graphdrawing.org/xmlns">"#
+        )?;
         for (id, of, name, sort) in [
             ("name", "node", "name", "string"),
             ("aliases", "node", "aliases", "string"),
@@ -34,7 +41,10 @@ pub fn graphml(graph: &KnowledgeGraph, _triples: &DataFrame, path: &Path) -> Res
             ("confidence", "edge", "confidence", "double"),
             ("sentence", "edge", "sentence", "string"),
         ] {
-            writeln!(out, r#"  <key id="{id}" for="{of}" attr.name="{name}" attr.type="{sort}"/>"#)?;
+            writeln!(
+                out,
+                r#"  <key id="{id}" for="{of}" attr.name="{name}" attr.type="{sort}"/>"#
+            )?;
         }
         writeln!(out, r#"  <graph edgedefault="directed">"#)?;
         for node in graph.node_indices() {
@@ -48,13 +58,25 @@ pub fn graphml(graph: &KnowledgeGraph, _triples: &DataFrame, path: &Path) -> Res
             writeln!(out, "    </node>")?;
         }
         for edge in graph.edge_references() {
-            let (from, to, relation) = (edge.source().index(), edge.target().index(), edge.weight());
-            writeln!(out, r#"    <edge id="e{}" source="n{from}" target="n{to}">"#, edge.id().index())?;
+            let (from, to, relation) =
+                (edge.source().index(), edge.target().index(), edge.weight());
+            writeln!(
+                out,
+                r#"    <edge id="e{}" source="n{from}" target="n{to}">"#,
+                edge.id().index()
+            )?;
             data(out, "predicate", &relation.predicate)?;
             data(out, "count", &relation.count.to_string())?;
             data(out, "weight", &relation.count.to_string())?;
             data(out, "confidence", &relation.confidence.to_string())?;
-            data(out, "sentence", relation.sources.first().map_or("", |source| &source.sentence))?;
+            data(
+                out,
+                "sentence",
+                relation
+                    .sources
+                    .first()
+                    .map_or("", |source| &source.sentence),
+            )?;
             writeln!(out, "    </edge>")?;
         }
         writeln!(out, "  </graph>\n</graphml>")
@@ -63,18 +85,26 @@ pub fn graphml(graph: &KnowledgeGraph, _triples: &DataFrame, path: &Path) -> Res
 
 /// Writes `entities.csv`, `relations.csv` and `triples.csv` into the folder `path`.
 pub fn csv(graph: &KnowledgeGraph, triples: &DataFrame, path: &Path) -> Result<(), GraphError> {
-    tables(graph, triples, path, "csv", |file, table| CsvWriter::new(file).finish(table))
+    tables(graph, triples, path, "csv", |file, table| {
+        CsvWriter::new(file).finish(table)
+    })
 }
 
 /// Writes `entities.parquet`, `relations.parquet` and `triples.parquet` into the folder `path`.
 pub fn parquet(graph: &KnowledgeGraph, triples: &DataFrame, path: &Path) -> Result<(), GraphError> {
-    tables(graph, triples, path, "parquet", |file, table| ParquetWriter::new(file).finish(table).map(|_| ()))
+    tables(graph, triples, path, "parquet", |file, table| {
+        ParquetWriter::new(file).finish(table).map(|_| ())
+    })
 }
 
 /// Writes `graph` as N-Triples to the file `path`: a statement for each relation, and the names of everything.
 ///
 /// Entities are `urn:mlk8s:entity:…` and predicates `urn:mlk8s:relation:…`, with the name percent-encoded.
-pub fn ntriples(graph: &KnowledgeGraph, _triples: &DataFrame, path: &Path) -> Result<(), GraphError> {
+pub fn ntriples(
+    graph: &KnowledgeGraph,
+    _triples: &DataFrame,
+    path: &Path,
+) -> Result<(), GraphError> {
     write_file(path, |out| {
         for entity in graph.node_weights() {
             let iri = iri("entity", &entity.name);
@@ -83,27 +113,44 @@ pub fn ntriples(graph: &KnowledgeGraph, _triples: &DataFrame, path: &Path) -> Re
                 writeln!(out, "<{iri}> <{SKOS_ALT_LABEL}> {} .", literal(alias))?;
             }
         }
-        let mut predicates: Vec<&str> = graph.edge_weights().map(|relation| relation.predicate.as_str()).collect();
+        let mut predicates: Vec<&str> = graph
+            .edge_weights()
+            .map(|relation| relation.predicate.as_str())
+            .collect();
         predicates.sort_unstable();
         predicates.dedup();
         for predicate in predicates {
-            writeln!(out, "<{}> <{RDFS_LABEL}> {} .", iri("relation", predicate), literal(predicate))?;
+            writeln!(
+                out,
+                "<{}> <{RDFS_LABEL}> {} .",
+                iri("relation", predicate),
+                literal(predicate)
+            )?;
         }
         for edge in graph.edge_references() {
             let subject = iri("entity", &graph[edge.source()].name);
             let predicate = iri("relation", &edge.weight().predicate);
-            writeln!(out, "<{subject}> <{predicate}> <{}> .", iri("entity", &graph[edge.target()].name))?;
+            writeln!(
+                out,
+                "<{subject}> <{predicate}> <{}> .",
+                iri("entity", &graph[edge.target()].name)
+            )?;
         }
         Ok(())
     })
 }
 
-fn write_file(path: &Path, content: impl FnOnce(&mut dyn Write) -> std::io::Result<()>) -> Result<(), GraphError> {
+fn write_file(
+    path: &Path,
+    content: impl FnOnce(&mut dyn Write) -> std::io::Result<()>,
+) -> Result<(), GraphError> {
     if let Some(parent) = path.parent() {
         fs::create_dir_all(parent).map_err(at(parent))?;
     }
     let mut out = BufWriter::new(File::create(path).map_err(at(path))?);
-    content(&mut out).and_then(|()| out.flush()).map_err(at(path))
+    content(&mut out)
+        .and_then(|()| out.flush())
+        .map_err(at(path))
 }
 
 fn tables(
@@ -114,9 +161,11 @@ fn tables(
     write: impl Fn(File, &mut DataFrame) -> PolarsResult<()>,
 ) -> Result<(), GraphError> {
     fs::create_dir_all(path).map_err(at(path))?;
-    for (name, table) in
-        [("entities", entities(graph)), ("relations", relations(graph)), ("triples", Ok(triples.clone()))]
-    {
+    for (name, table) in [
+        ("entities", entities(graph)),
+        ("relations", relations(graph)),
+        ("triples", Ok(triples.clone())),
+    ] {
         let path = path.join(format!("{name}.{ending}"));
         let wrong = |source| GraphError::Table {
             path: path.clone(),
@@ -244,7 +293,10 @@ mod tests {
             }],
         };
         graph.add_edge(a, b, relation);
-        (graph, df!("subject" => ["a,b"], "object" => ["c\n\"d\""]).unwrap())
+        (
+            graph,
+            df!("subject" => ["a,b"], "object" => ["c\n\"d\""]).unwrap(),
+        )
     }
 
     #[test]
@@ -254,7 +306,10 @@ mod tests {
         let (graph, triples) = sample();
         graphml(&graph, &triples, &path).unwrap();
         let text = fs::read_to_string(&path).unwrap();
-        let nodes: String = text.lines().filter(|line| line.contains(r#"key="name">"#)).collect();
+        let nodes: String = text
+            .lines()
+            .filter(|line| line.contains(r#"key="name">"#))
+            .collect();
         expect![[r#"      <data key="name">R&amp;D &quot;lab&quot;</data>      <data key="name">é t\é</data>"#]].assert_eq(&nodes);
         assert_eq!(text.matches("<node ").count(), 2);
         assert_eq!(text.matches("<edge ").count(), 1);
@@ -285,12 +340,18 @@ mod tests {
         csv(&graph, &triples, dir.path()).unwrap();
         parquet(&graph, &triples, dir.path()).unwrap();
         let open = |name: &str| File::open(dir.path().join(name)).unwrap();
-        for (name, wanted) in
-            [("entities", entities(&graph).unwrap()), ("relations", relations(&graph).unwrap()), ("triples", triples)]
-        {
-            let read = ParquetReader::new(open(&format!("{name}.parquet"))).finish().unwrap();
+        for (name, wanted) in [
+            ("entities", entities(&graph).unwrap()),
+            ("relations", relations(&graph).unwrap()),
+            ("triples", triples),
+        ] {
+            let read = ParquetReader::new(open(&format!("{name}.parquet")))
+                .finish()
+                .unwrap();
             assert!(read.equals(&wanted), "{read}");
-            let read = CsvReader::new(open(&format!("{name}.csv"))).finish().unwrap();
+            let read = CsvReader::new(open(&format!("{name}.csv")))
+                .finish()
+                .unwrap();
             assert_eq!(read.shape(), wanted.shape(), "{name}");
         }
     }

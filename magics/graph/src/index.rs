@@ -70,7 +70,8 @@ impl Index {
 
     /// Answers a question with evidence.
     pub fn ask(&self, question: &str, options: &AskOptions) -> Answer {
-        self.retriever().ask(&self.documents, &self.resolved, question, options)
+        self.retriever()
+            .ask(&self.documents, &self.resolved, question, options)
     }
 
     /// The identifiers of the documents with the best passages for a question, best first, and what plain word search
@@ -79,16 +80,21 @@ impl Index {
         let retriever = self.retriever();
         let ids = |passages: Vec<(u32, f32)>| {
             let mut seen = BTreeSet::new();
-            let documents = passages.into_iter().map(|(passage, _)| retriever.document(passage));
+            let documents = passages
+                .into_iter()
+                .map(|(passage, _)| retriever.document(passage));
             let firsts = documents.filter(|&document| seen.insert(document));
-            firsts.map(|document| self.documents[document].text.id.as_str()).collect()
+            firsts
+                .map(|document| self.documents[document].text.id.as_str())
+                .collect()
         };
         let (guided, plain) = retriever.rank(question);
         (ids(guided), ids(plain))
     }
 
     fn retriever(&self) -> &Retriever {
-        self.retriever.get_or_init(|| Retriever::new(&self.documents, &self.resolved))
+        self.retriever
+            .get_or_init(|| Retriever::new(&self.documents, &self.resolved))
     }
 
     /// The triples as they were extracted, with the entities that they were taken for; `null` where there is none.
@@ -101,9 +107,21 @@ impl Index {
                     Some(self.resolved.things[thing as usize].name.as_str())
                 };
                 for triple in &sentence.triples {
-                    rows.push(document, &triple.subject, &triple.relation, &triple.object, &sentence.span);
-                    rows.subject_entity.push(triple.subject_mention.and_then(entity));
-                    rows.object_entity.push(triple.object_mentions.iter().find_map(|&mention| entity(mention)));
+                    rows.push(
+                        document,
+                        &triple.subject,
+                        &triple.relation,
+                        &triple.object,
+                        &sentence.span,
+                    );
+                    rows.subject_entity
+                        .push(triple.subject_mention.and_then(entity));
+                    rows.object_entity.push(
+                        triple
+                            .object_mentions
+                            .iter()
+                            .find_map(|&mention| entity(mention)),
+                    );
                     rows.confidence.push(triple.confidence);
                 }
             }
@@ -117,8 +135,13 @@ impl Index {
         let merges = || self.resolved.merges.iter();
         // Where the acronym itself is the most frequent name, its meaning says more than its name.
         let name_of = |merge: &Merge| {
-            let name = self.resolved.find(&merge.into).map(|thing| &self.resolved.things[thing as usize].name);
-            name.filter(|name| **name != merge.name).unwrap_or(&merge.into).clone()
+            let name = self
+                .resolved
+                .find(&merge.into)
+                .map(|thing| &self.resolved.things[thing as usize].name);
+            name.filter(|name| **name != merge.name)
+                .unwrap_or(&merge.into)
+                .clone()
         };
         df!(
             "name" => merges().map(|m| m.name.as_str()).collect::<Vec<_>>(),
@@ -144,7 +167,13 @@ impl Index {
             relations: self.graph.edge_count(),
             communities: communities.values().filter(|size| **size > 1).count(),
             components: components(&self.graph),
-            merged: self.resolved.merges.iter().map(|merge| &merge.name).collect::<BTreeSet<_>>().len(),
+            merged: self
+                .resolved
+                .merges
+                .iter()
+                .map(|merge| &merge.name)
+                .collect::<BTreeSet<_>>()
+                .len(),
         }
     }
 
@@ -174,7 +203,12 @@ impl Index {
             add(&format!("{entity:?}"));
         }
         for edge in self.graph.edge_references() {
-            add(&format!("{} {} {:?}", edge.source().index(), edge.target().index(), edge.weight()));
+            add(&format!(
+                "{} {} {:?}",
+                edge.source().index(),
+                edge.target().index(),
+                edge.weight()
+            ));
         }
         let mut text = String::with_capacity(64);
         for byte in hash.finalize() {
@@ -202,7 +236,14 @@ struct Columns<'a> {
 }
 
 impl<'a> Columns<'a> {
-    fn push(&mut self, document: &'a Analysed, subject: &Span, relation: &'a str, object: &Span, sentence: &Span) {
+    fn push(
+        &mut self,
+        document: &'a Analysed,
+        subject: &Span,
+        relation: &'a str,
+        object: &Span,
+        sentence: &Span,
+    ) {
         let text = |span: &Span| &document.text.text[span.start as usize..span.end as usize];
         self.document.push(&document.text.id);
         self.title.push(&document.text.title);
@@ -233,7 +274,10 @@ impl<'a> Columns<'a> {
 
 /// Connected components of at least two nodes.
 fn components(graph: &KnowledgeGraph) -> usize {
-    let lonely = graph.node_indices().filter(|&node| graph.neighbors_undirected(node).next().is_none()).count();
+    let lonely = graph
+        .node_indices()
+        .filter(|&node| graph.neighbors_undirected(node).next().is_none())
+        .count();
     petgraph::algo::connected_components(graph) - lonely
 }
 

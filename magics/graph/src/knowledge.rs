@@ -21,8 +21,9 @@ const WORTH_A_NODE: u32 = 2;
 const GAP: &str = " … ";
 /// Words that join an object's parts to its verb.
 const PREPOSITIONS: &[&str] = &[
-    "about", "across", "after", "against", "among", "as", "at", "before", "between", "by", "during", "for", "from",
-    "in", "into", "of", "on", "over", "per", "through", "to", "under", "via", "with", "within", "without",
+    "about", "across", "after", "against", "among", "as", "at", "before", "between", "by",
+    "during", "for", "from", "in", "into", "of", "on", "over", "per", "through", "to", "under",
+    "via", "with", "within", "without",
 ];
 
 /// A triple between two things, by number.
@@ -62,7 +63,11 @@ pub(crate) fn graph(documents: &[Analysed], resolved: &Resolved) -> KnowledgeGra
     }
     let mut relations: BTreeMap<(u32, String, u32), Vec<&Statement>> = BTreeMap::new();
     for statement in &statements {
-        let key = (statement.subject, statement.predicate.to_lowercase(), statement.object);
+        let key = (
+            statement.subject,
+            statement.predicate.to_lowercase(),
+            statement.object,
+        );
         relations.entry(key).or_default().push(statement);
     }
     for ((subject, _, object), stated) in relations {
@@ -118,11 +123,17 @@ fn objects(
         };
         let about = &resolved.things[object as usize];
         let first = nth == 0;
-        if !(first || about.proper || about.n_mentions >= FREQUENT) || found.iter().any(|(o, _)| *o == object) {
+        if !(first || about.proper || about.n_mentions >= FREQUENT)
+            || found.iter().any(|(o, _)| *o == object)
+        {
             continue;
         }
         let span = &sentence.mentions[mention as usize].span;
-        let between = document.text.text.get(triple.object.start as usize..span.start as usize).unwrap_or_default();
+        let between = document
+            .text
+            .text
+            .get(triple.object.start as usize..span.start as usize)
+            .unwrap_or_default();
         found.push((object, predicate(&triple.relation, between, first)));
     }
     found
@@ -153,7 +164,10 @@ fn relation(stated: &[&Statement]) -> Relation {
         *wordings.entry(&statement.predicate).or_default() += 1;
     }
     let most = wordings.values().max().copied().unwrap_or_default();
-    let predicate = wordings.iter().find(|(_, count)| **count == most).map_or("", |(wording, _)| wording);
+    let predicate = wordings
+        .iter()
+        .find(|(_, count)| **count == most)
+        .map_or("", |(wording, _)| wording);
     let sources = stated.iter().take(MOST_SOURCES).map(|statement| {
         let span = &statement.sentence.span;
         let text = &statement.document.text;
@@ -179,7 +193,11 @@ fn number_communities(graph: &mut KnowledgeGraph) {
         .edge_indices()
         .filter_map(|edge| {
             let (from, to) = graph.edge_endpoints(edge)?;
-            Some((from.index() as u32, to.index() as u32, graph[edge].count as f32))
+            Some((
+                from.index() as u32,
+                to.index() as u32,
+                graph[edge].count as f32,
+            ))
         })
         .collect();
     let numbers = communities(graph.node_count(), &edges);
@@ -194,8 +212,14 @@ mod tests {
 
     #[test]
     fn predicates_are_short_and_lead_to_their_object() {
-        assert_eq!(predicate("has been shown to be able to", "", true), "has been shown to be");
-        assert_eq!(predicate("evaluates", "the model on the ", false), "evaluates … on");
+        assert_eq!(
+            predicate("has been shown to be able to", "", true),
+            "has been shown to be"
+        );
+        assert_eq!(
+            predicate("evaluates", "the model on the ", false),
+            "evaluates … on"
+        );
         assert_eq!(predicate("is based on", "BERT and ", false), "is based on");
         assert_eq!(predicate("runs on", "machines on ", false), "runs on");
     }

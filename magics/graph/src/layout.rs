@@ -78,8 +78,17 @@ fn components(neighbours: &[BTreeMap<u32, f32>]) -> Vec<Vec<u32>> {
 }
 
 fn piece(members: &[u32], neighbours: &[BTreeMap<u32, f32>]) -> Piece {
-    let number: BTreeMap<u32, u32> = members.iter().enumerate().map(|(i, &node)| (node, i as u32)).collect();
-    let own = |node: &u32| neighbours[*node as usize].iter().map(|(other, &weight)| (number[other], weight)).collect();
+    let number: BTreeMap<u32, u32> = members
+        .iter()
+        .enumerate()
+        .map(|(i, &node)| (node, i as u32))
+        .collect();
+    let own = |node: &u32| {
+        neighbours[*node as usize]
+            .iter()
+            .map(|(other, &weight)| (number[other], weight))
+            .collect()
+    };
     Piece {
         sizes: vec![1.0; members.len()],
         neighbours: members.iter().map(own).collect(),
@@ -116,7 +125,10 @@ mod tests {
         edges.push((0, 41, 1.0));
         let places = layout(71, &edges, 3);
         assert!(places.iter().flatten().all(|x| x.is_finite()));
-        let mean = edges.iter().map(|&(a, b, _)| distance(places[a as usize], places[b as usize])).sum::<f32>()
+        let mean = edges
+            .iter()
+            .map(|&(a, b, _)| distance(places[a as usize], places[b as usize]))
+            .sum::<f32>()
             / edges.len() as f32;
         assert!((0.3..4.0).contains(&mean), "{mean}");
         for a in 0..71 {
@@ -131,8 +143,16 @@ mod tests {
         let mut edges: Vec<(u32, u32, f32)> = (0..50).map(|i| (i, (i + 1) % 50, 1.0)).collect();
         edges.extend((50..90).step_by(2).map(|i| (i, i + 1, 1.0)));
         let places = layout(90, &edges, 3);
-        let far = |nodes: std::ops::Range<usize>| places[nodes].iter().map(|p| p[0].hypot(p[1])).fold(0.0, f32::max);
-        let near = places[50..].iter().map(|p| p[0].hypot(p[1])).fold(f32::MAX, f32::min);
+        let far = |nodes: std::ops::Range<usize>| {
+            places[nodes]
+                .iter()
+                .map(|p| p[0].hypot(p[1]))
+                .fold(0.0, f32::max)
+        };
+        let near = places[50..]
+            .iter()
+            .map(|p| p[0].hypot(p[1]))
+            .fold(f32::MAX, f32::min);
         assert!(near > far(0..50), "{near} {}", far(0..50));
     }
 }

@@ -102,7 +102,8 @@ pub struct LeftOut {
 
 impl fmt::Display for LeftOut {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let count = |n: usize, one: &str, many: &str| format!("{n} {}", if n == 1 { one } else { many });
+        let count =
+            |n: usize, one: &str, many: &str| format!("{n} {}", if n == 1 { one } else { many });
         if self.nodes == 0 && self.edges == 0 {
             return Ok(());
         }
@@ -113,7 +114,11 @@ impl fmt::Display for LeftOut {
             count(self.edges, "relation", "relations")
         )?;
         if self.components > 0 {
-            write!(f, ", among them {}", count(self.components, "separate group", "separate groups"))?;
+            write!(
+                f,
+                ", among them {}",
+                count(self.components, "separate group", "separate groups")
+            )?;
         }
         Ok(())
     }
@@ -135,7 +140,11 @@ pub fn picture(graph: &KnowledgeGraph, options: &PictureOptions) -> Result<Pictu
     if ranked.is_empty() {
         return Err(GraphError::Empty);
     }
-    let number: BTreeMap<NodeIndex, u32> = ranked.iter().enumerate().map(|(i, &node)| (node, i as u32)).collect();
+    let number: BTreeMap<NodeIndex, u32> = ranked
+        .iter()
+        .enumerate()
+        .map(|(i, &node)| (node, i as u32))
+        .collect();
     let edges: Vec<PictureEdge> = graph
         .edge_references()
         .filter_map(|edge| {
@@ -149,7 +158,10 @@ pub fn picture(graph: &KnowledgeGraph, options: &PictureOptions) -> Result<Pictu
             })
         })
         .collect();
-    let springs: Vec<(u32, u32, f32)> = edges.iter().map(|edge| (edge.from, edge.to, spring(edge.count))).collect();
+    let springs: Vec<(u32, u32, f32)> = edges
+        .iter()
+        .map(|edge| (edge.from, edge.to, spring(edge.count)))
+        .collect();
     let places = layout(ranked.len(), &springs, SEED);
     let left_out = LeftOut {
         nodes: graph.node_count() - ranked.len(),
@@ -189,33 +201,47 @@ fn degree(graph: &KnowledgeGraph, node: NodeIndex) -> u32 {
 /// How well a node is connected: how often its relations are stated, each damped.
 fn standing(graph: &KnowledgeGraph, node: NodeIndex) -> f32 {
     let undirected = [petgraph::Direction::Outgoing, petgraph::Direction::Incoming];
-    let edges = undirected.into_iter().flat_map(|direction| graph.edges_directed(node, direction));
+    let edges = undirected
+        .into_iter()
+        .flat_map(|direction| graph.edges_directed(node, direction));
     edges.map(|edge| spring(edge.weight().count)).sum()
 }
 
 /// Nodes by how well they are connected, ties by number.
 fn by_standing(graph: &KnowledgeGraph, nodes: impl Iterator<Item = NodeIndex>) -> Vec<NodeIndex> {
-    let mut ranked: Vec<(f32, NodeIndex)> = nodes.map(|node| (standing(graph, node), node)).collect();
+    let mut ranked: Vec<(f32, NodeIndex)> =
+        nodes.map(|node| (standing(graph, node), node)).collect();
     ranked.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
     ranked.into_iter().map(|(_, node)| node).collect()
 }
 
 /// The best-connected nodes that have a relation to another of them.
 fn connected(graph: &KnowledgeGraph, limit: usize) -> Vec<NodeIndex> {
-    let ranked = by_standing(graph, graph.node_indices().filter(|&node| degree(graph, node) > 0));
+    let ranked = by_standing(
+        graph,
+        graph.node_indices().filter(|&node| degree(graph, node) > 0),
+    );
     // Nodes that are related to nothing shown make room for the next; a few rounds fill the picture.
     let mut chosen: Vec<NodeIndex> = Vec::new();
     let mut take = limit;
     while chosen.len() < limit && take <= ranked.len() + limit {
         let among: BTreeSet<NodeIndex> = ranked.iter().take(take).copied().collect();
-        let joined = |node: &&NodeIndex| graph.neighbors_undirected(**node).any(|o| o != **node && among.contains(&o));
+        let joined = |node: &&NodeIndex| {
+            graph
+                .neighbors_undirected(**node)
+                .any(|o| o != **node && among.contains(&o))
+        };
         chosen = ranked.iter().take(take).filter(joined).copied().collect();
         take += (limit - chosen.len().min(limit)).max(1);
     }
     if chosen.len() > limit {
         chosen.truncate(limit);
         let among: BTreeSet<NodeIndex> = chosen.iter().copied().collect();
-        chosen.retain(|&node| graph.neighbors_undirected(node).any(|o| o != node && among.contains(&o)));
+        chosen.retain(|&node| {
+            graph
+                .neighbors_undirected(node)
+                .any(|o| o != node && among.contains(&o))
+        });
     }
     chosen
 }
@@ -226,8 +252,11 @@ fn near(graph: &KnowledgeGraph, centre: NodeIndex, hops: u32, limit: usize) -> V
     let mut seen = BTreeSet::from([centre]);
     let mut ring = vec![centre];
     for _ in 0..hops {
-        let next: BTreeSet<NodeIndex> =
-            ring.iter().flat_map(|&node| graph.neighbors_undirected(node)).filter(|node| !seen.contains(node)).collect();
+        let next: BTreeSet<NodeIndex> = ring
+            .iter()
+            .flat_map(|&node| graph.neighbors_undirected(node))
+            .filter(|node| !seen.contains(node))
+            .collect();
         seen.extend(&next);
         let mut next = by_standing(graph, next.into_iter());
         next.truncate(limit - chosen.len());
@@ -241,14 +270,22 @@ fn near(graph: &KnowledgeGraph, centre: NodeIndex, hops: u32, limit: usize) -> V
 /// The entity that a term means: by name, alias or normal form.
 fn find(graph: &KnowledgeGraph, term: &str) -> Result<NodeIndex, GraphError> {
     if term == AUTO {
-        return by_standing(graph, graph.node_indices()).first().copied().ok_or(GraphError::Empty);
+        return by_standing(graph, graph.node_indices())
+            .first()
+            .copied()
+            .ok_or(GraphError::Empty);
     }
     let names = |node: NodeIndex| std::iter::once(&graph[node].name).chain(&graph[node].aliases);
     let key = normal(term);
-    let tests: [&dyn Fn(&str) -> bool; 3] =
-        [&|name| name == term, &|name| name.eq_ignore_ascii_case(term), &|name| !key.is_empty() && normal(name) == key];
+    let tests: [&dyn Fn(&str) -> bool; 3] = [
+        &|name| name == term,
+        &|name| name.eq_ignore_ascii_case(term),
+        &|name| !key.is_empty() && normal(name) == key,
+    ];
     for test in tests {
-        let matching = graph.node_indices().filter(|&node| names(node).any(|name| test(name)));
+        let matching = graph
+            .node_indices()
+            .filter(|&node| names(node).any(|name| test(name)));
         if let Some(&node) = by_standing(graph, matching).first() {
             return Ok(node);
         }
@@ -274,9 +311,15 @@ fn nearest(graph: &KnowledgeGraph, key: &str) -> Vec<String> {
         .filter(|(alike, _)| *alike >= 0.5)
         .collect();
     ranked.sort_by(|a, b| {
-        b.0.total_cmp(&a.0).then_with(|| standing(graph, b.1).total_cmp(&standing(graph, a.1))).then(a.1.cmp(&b.1))
+        b.0.total_cmp(&a.0)
+            .then_with(|| standing(graph, b.1).total_cmp(&standing(graph, a.1)))
+            .then(a.1.cmp(&b.1))
     });
-    ranked.into_iter().take(MOST_NEAREST).map(|(_, node)| graph[node].name.clone()).collect()
+    ranked
+        .into_iter()
+        .take(MOST_NEAREST)
+        .map(|(_, node)| graph[node].name.clone())
+        .collect()
 }
 
 /// Letters to change, add or drop to make one text of the other (Levenshtein 1966), in O(product of lengths).

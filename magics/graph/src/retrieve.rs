@@ -157,9 +157,18 @@ impl Retriever {
             let node = (n_phrases + number) as u32;
             let mut here: BTreeSet<u32> = BTreeSet::new();
             for sentence in passage.sentences.clone() {
-                let mentions = documents[passage.document].sentences[sentence].mentions.len();
-                here.extend((0..mentions).filter_map(|m| resolved.thing(passage.document, sentence, m)));
-                edges.extend(sentence_edges(documents, resolved, passage.document, sentence));
+                let mentions = documents[passage.document].sentences[sentence]
+                    .mentions
+                    .len();
+                here.extend(
+                    (0..mentions).filter_map(|m| resolved.thing(passage.document, sentence, m)),
+                );
+                edges.extend(sentence_edges(
+                    documents,
+                    resolved,
+                    passage.document,
+                    sentence,
+                ));
             }
             // A title speaks for its whole document: of a long one each passage has a part of it.
             let part = 1.0 / n_passages_of[passage.document] as f32;
@@ -177,10 +186,18 @@ impl Retriever {
         }
         edges.extend(heads(resolved));
         by_key.extend(resolved.keys().map(|(key, thing)| (key.to_owned(), thing)));
-        let names = resolved.things.iter().map(|thing| thing.key.as_str()).chain(titles.iter().map(String::as_str));
+        let names = resolved
+            .things
+            .iter()
+            .map(|thing| thing.key.as_str())
+            .chain(titles.iter().map(String::as_str));
         let text_of = |passage: &Passage| {
             let text = &documents[passage.document].text;
-            format!("{} {}", text.title, evidence::passage_text(documents, passage))
+            format!(
+                "{} {}",
+                text.title,
+                evidence::passage_text(documents, passage)
+            )
         };
         Retriever {
             lexicon: Lexicon::new(by_key, names, spread),
@@ -211,11 +228,16 @@ impl Retriever {
         if links.is_empty() {
             return (Vec::new(), plain.to_vec());
         }
-        let seeds: Vec<(u32, f32)> = links.iter().map(|link| (link.phrase, link.weight)).collect();
+        let seeds: Vec<(u32, f32)> = links
+            .iter()
+            .map(|link| (link.phrase, link.weight))
+            .collect();
         let (phrases, walked) = self.network.walk(&seeds);
         let most = |scores: &[f32]| scores.iter().copied().fold(f32::MIN_POSITIVE, f32::max);
         let (most_walked, most_plain) = (most(&walked), most(plain));
-        let score = |(walked, plain): (&f32, &f32)| (walked / most_walked).sqrt() + PLAIN_COUNTS * plain / most_plain;
+        let score = |(walked, plain): (&f32, &f32)| {
+            (walked / most_walked).sqrt() + PLAIN_COUNTS * plain / most_plain
+        };
         (phrases, walked.iter().zip(plain).map(score).collect())
     }
 
@@ -229,8 +251,19 @@ impl Retriever {
         let links = self.lexicon.link(question);
         let plain = self.bm25.scores(question);
         let (mass, guided) = self.guided(&links, &plain);
-        let (guided, plain) = (best(&guided, options.passages), best(&plain, options.passages));
-        let reader = Reader::new(documents, resolved, &self.bm25, &self.passages, question, &links, &mass);
+        let (guided, plain) = (
+            best(&guided, options.passages),
+            best(&plain, options.passages),
+        );
+        let reader = Reader::new(
+            documents,
+            resolved,
+            &self.bm25,
+            &self.passages,
+            question,
+            &links,
+            &mass,
+        );
         let (guided, triples) = reader.evidence(&guided, options);
         let (plain, _) = reader.evidence(&plain, options);
         let sum: f32 = links.iter().map(|link| link.weight).sum();
@@ -239,7 +272,8 @@ impl Retriever {
             entity: self.phrase_name(resolved, link.phrase),
             weight: link.weight / sum,
         });
-        let none = "the question names nothing that is in the graph: this is what plain word search finds";
+        let none =
+            "the question names nothing that is in the graph: this is what plain word search finds";
         Answer {
             question: question.to_owned(),
             fallback: links.is_empty().then(|| none.to_owned()),
@@ -253,7 +287,11 @@ impl Retriever {
     fn phrase_name(&self, resolved: &Resolved, phrase: u32) -> String {
         match resolved.things.get(phrase as usize) {
             Some(thing) => thing.name.clone(),
-            None => self.titles.get(phrase as usize - resolved.things.len()).cloned().unwrap_or_default(),
+            None => self
+                .titles
+                .get(phrase as usize - resolved.things.len())
+                .cloned()
+                .unwrap_or_default(),
         }
     }
 }
@@ -265,8 +303,13 @@ fn passages(documents: &[Analysed]) -> Vec<Passage> {
         let mut latest = None;
         for (index, sentence) in analysed.sentences.iter().enumerate() {
             match passages.last_mut() {
-                Some(passage) if latest == Some(sentence.passage) => passage.sentences.end = index + 1,
-                _ => passages.push(Passage { document, sentences: index..index + 1 }),
+                Some(passage) if latest == Some(sentence.passage) => {
+                    passage.sentences.end = index + 1
+                }
+                _ => passages.push(Passage {
+                    document,
+                    sentences: index..index + 1,
+                }),
             }
             latest = Some(sentence.passage);
         }
@@ -275,7 +318,10 @@ fn passages(documents: &[Analysed]) -> Vec<Passage> {
 }
 
 /// The phrase of each document's title: the thing of that name, or a phrase of its own.
-fn title_phrases(documents: &[Analysed], resolved: &Resolved) -> (Vec<Option<u32>>, Vec<String>, HashMap<String, u32>) {
+fn title_phrases(
+    documents: &[Analysed],
+    resolved: &Resolved,
+) -> (Vec<Option<u32>>, Vec<String>, HashMap<String, u32>) {
     let (mut titles, mut by_key) = (Vec::new(), HashMap::new());
     let mut phrase = |document: &Analysed| {
         let title = &document.text.title;
@@ -297,20 +343,38 @@ fn title_phrases(documents: &[Analysed], resolved: &Resolved) -> (Vec<Option<u32
 
 /// Edges from names to the longest thing that they end with: `open-domain question answering` is question answering.
 fn heads(resolved: &Resolved) -> impl Iterator<Item = (u32, u32, f32)> {
-    resolved.things.iter().enumerate().filter_map(|(index, thing)| {
-        let ends = thing.key.match_indices(' ').map(|(space, _)| &thing.key[space + 1..]);
-        let head = ends.filter_map(|end| resolved.find(end)).next()?;
-        Some((index as u32, head, HEAD_COUNTS))
-    })
+    resolved
+        .things
+        .iter()
+        .enumerate()
+        .filter_map(|(index, thing)| {
+            let ends = thing
+                .key
+                .match_indices(' ')
+                .map(|(space, _)| &thing.key[space + 1..]);
+            let head = ends.filter_map(|end| resolved.find(end)).next()?;
+            Some((index as u32, head, HEAD_COUNTS))
+        })
 }
 
 /// Edges between the subjects and the objects of a sentence's triples.
-fn sentence_edges(documents: &[Analysed], resolved: &Resolved, document: usize, sentence: usize) -> Vec<(u32, u32, f32)> {
+fn sentence_edges(
+    documents: &[Analysed],
+    resolved: &Resolved,
+    document: usize,
+    sentence: usize,
+) -> Vec<(u32, u32, f32)> {
     let thing = |mention: u32| resolved.thing(document, sentence, mention as usize);
     let mut edges = Vec::new();
     for triple in &documents[document].sentences[sentence].triples {
         if let Some(subject) = triple.subject_mention.and_then(thing) {
-            edges.extend(triple.object_mentions.iter().filter_map(|&m| thing(m)).map(|object| (subject, object, 1.0)));
+            edges.extend(
+                triple
+                    .object_mentions
+                    .iter()
+                    .filter_map(|&m| thing(m))
+                    .map(|object| (subject, object, 1.0)),
+            );
         }
     }
     edges

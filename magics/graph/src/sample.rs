@@ -31,9 +31,12 @@ const TEXTS: [(&str, &str); 4] = [
 
 /// A document with an id that its title and text give.
 pub(crate) fn document(title: &str, text: &str) -> Document {
-    let id = title.bytes().chain(text.bytes()).fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3)
-    });
+    let id = title
+        .bytes()
+        .chain(text.bytes())
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3)
+        });
     Document {
         id: format!("{id:016x}"),
         title: title.to_owned(),
@@ -50,7 +53,10 @@ pub(crate) fn document(title: &str, text: &str) -> Document {
 
 /// All sample documents.
 pub(crate) fn documents() -> Vec<Document> {
-    TEXTS.iter().map(|(title, text)| document(title, text)).collect()
+    TEXTS
+        .iter()
+        .map(|(title, text)| document(title, text))
+        .collect()
 }
 
 /// The index of all sample documents.

@@ -2,54 +2,7 @@
 
 use unicode_normalization::UnicodeNormalization;
 
-/// Words that may stand before a name without being part of it.
-const BEFORE_NAMES: &[&str] = &[
-    "a", "all", "an", "another", "any", "both", "certain", "each", "every", "few", "her", "his", "its", "many", "most",
-    "my", "other", "our", "own", "same", "several", "some", "such", "that", "the", "their", "these", "this", "those",
-    "various", "your",
-];
-
-/// Words in which a final `s` is no plural.
-const SINGULAR: &[&str] = &[
-    "alias", "always", "atlas", "bias", "canvas", "chaos", "corps", "cosmos", "diabetes", "gas", "kubernetes", "lens",
-    "less", "mars", "news", "perhaps", "plus", "series", "species", "texas", "wales",
-];
-
-/// Words that end the head of a long noun phrase.
-const AFTER_HEADS: &[&str] = &[
-    "about", "after", "against", "among", "and", "as", "at", "before", "between", "by", "during", "for", "from", "in",
-    "into", "like", "of", "on", "or", "over", "per", "such", "than", "that", "through", "to", "under", "which", "who",
-    "with", "within", "without",
-];
-
-/// Months and weekdays: with numbers they are dates.
-const CALENDAR: &[&str] = &[
-    "january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november",
-    "december", "jan", "feb", "mar", "apr", "jun", "jul", "aug", "sep", "sept", "oct", "nov", "dec", "monday",
-    "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday", "century", "st", "nd", "rd", "th", "bc", "ad",
-    "am", "pm", "late", "early", "mid",
-];
-
-/// Nouns that name nothing by themselves: as nodes they would join everything with everything.
-const GENERIC: &[&str] = &[
-    "ability", "addition", "advantage", "aim", "amount", "answer", "approach", "area", "article", "aspect", "attempt",
-    "author", "basis", "beginning", "benefit", "bit", "case", "chance", "change", "chapter", "choice", "colleague", "combination",
-    "comparison", "conclusion", "contrast", "contribution", "course", "day", "decade", "degree", "detail",
-    "difference", "direction", "drawback", "effect", "effort", "end", "et al", "example", "experiment", "extent",
-    "fact", "factor", "figure", "form", "fraction", "future", "general", "goal", "good", "group", "half", "hand",
-    "head", "help", "hour", "idea", "impact", "importance", "increase", "instance", "issue", "item", "kind", "lack",
-    "last", "latter", "former", "least", "length", "level", "limitation", "list", "look", "lot", "majority", "man",
-    "manner", "matter", "mean", "member", "middle", "minute", "moment", "month", "name", "need", "new", "note",
-    "nothing", "number", "numerous", "one", "order", "other", "others", "outcome", "overview", "pair", "paper",
-    "paragraph", "part", "participant", "past", "people", "percent", "period", "person", "piece", "place", "plan", "point",
-    "possibility", "potential", "practice", "presence", "present", "principle", "problem", "purpose", "question",
-    "range", "rate", "ratio", "reader", "reason", "rest", "result", "role", "same", "second", "section", "sense",
-    "set", "setting", "shape", "share", "show", "side", "size", "solution", "something", "sort", "stage", "start",
-    "state", "step", "study", "subset", "success", "table", "term", "thing", "third", "time", "today", "top", "total",
-    "trend", "turn", "two", "type", "use", "value", "variety", "version", "view", "way", "week", "while", "whole",
-    "woman", "word", "work", "world", "year", "everything", "everyone", "anything", "anyone", "someone", "nobody",
-    "here", "there", "today", "tomorrow", "yesterday", "it", "he", "she", "they", "we", "you", "who", "which", "what",
-];
+use super::lists::{AFTER_HEADS, BEFORE_NAMES, CALENDAR, GENERIC, SINGULAR, listed};
 
 /// Longest name in words; a longer one is cut to its head.
 const MOST_WORDS: usize = 8;
@@ -64,7 +17,7 @@ const MOST_BYTES: usize = 100;
 pub(crate) fn normal(name: &str) -> String {
     let plain = plain(name);
     let mut words: Vec<&str> = plain.split(' ').filter(|word| !word.is_empty()).collect();
-    while words.len() > 1 && BEFORE_NAMES.contains(&words[0]) {
+    while words.len() > 1 && listed(BEFORE_NAMES, words[0]) {
         words.remove(0);
     }
     let Some(last) = words.pop() else {
@@ -91,7 +44,11 @@ fn plain(name: &str) -> String {
     let mut plain = String::with_capacity(name.len());
     let mut i = 0;
     while i < chars.len() {
-        let (before, c, after) = (i.checked_sub(1).map(|b| chars[b]), chars[i], chars.get(i + 1).copied());
+        let (before, c, after) = (
+            i.checked_sub(1).map(|b| chars[b]),
+            chars[i],
+            chars.get(i + 1).copied(),
+        );
         let between = |is: fn(char) -> bool| before.is_some_and(is) && after.is_some_and(is);
         match c {
             _ if c.is_alphanumeric() => plain.extend(c.to_lowercase()),
@@ -111,7 +68,7 @@ fn plain(name: &str) -> String {
 }
 
 fn push_singular(key: &mut String, word: &str) {
-    let long = word.chars().count() > 3 && word.is_ascii() && !SINGULAR.contains(&word);
+    let long = word.chars().count() > 3 && word.is_ascii() && !listed(SINGULAR, word);
     let ends = |ending: &str| word.ends_with(ending);
     let cut = |n: usize| &word[..word.len() - n];
     if !long || !ends("s") || ["ss", "us", "is", "ics", "'s"].iter().any(|e| ends(e)) {
@@ -120,7 +77,10 @@ fn push_singular(key: &mut String, word: &str) {
     } else if ends("ies") && word.len() > 4 {
         key.push_str(cut(3));
         key.push('y');
-    } else if ["sses", "shes", "ches", "xes", "zzes"].iter().any(|e| ends(e)) {
+    } else if ["sses", "shes", "ches", "xes", "zzes"]
+        .iter()
+        .any(|e| ends(e))
+    {
         key.push_str(cut(2));
     } else {
         key.push_str(cut(1));
@@ -133,20 +93,29 @@ pub(crate) fn head(name: &str) -> String {
     if words.len() <= MOST_WORDS && name.len() <= MOST_BYTES {
         return name.to_owned();
     }
-    let ends = |word: &&str| AFTER_HEADS.contains(&word.to_lowercase().as_str());
-    let end = words.iter().skip(1).position(ends).map_or(words.len(), |at| at + 1);
+    let ends = |word: &&str| listed(AFTER_HEADS, &word.to_lowercase());
+    let end = words
+        .iter()
+        .skip(1)
+        .position(ends)
+        .map_or(words.len(), |at| at + 1);
     words[end.saturating_sub(HEAD_WORDS)..end].join(" ")
 }
 
 /// Whether a name with this normal form can be looked for at all: no bare numbers, dates, addresses, formulas.
 pub(crate) fn usable(name: &str, key: &str) -> bool {
     let n_chars = name.chars().count();
-    let n_plain = name.chars().filter(|c| c.is_alphabetic() || *c == ' ').count();
+    let n_plain = name
+        .chars()
+        .filter(|c| c.is_alphabetic() || *c == ' ')
+        .count();
     let n_letters = key.chars().filter(|c| c.is_alphabetic()).count();
     let dated = key.split(' ').all(|word| {
-        CALENDAR.contains(&word) || word.chars().all(|c| !c.is_alphabetic()) || ordinal(word)
+        listed(CALENDAR, word) || word.chars().all(|c| !c.is_alphabetic()) || ordinal(word)
     });
-    let address = ["http", "www.", "@", "\\", "://"].iter().any(|part| name.contains(part));
+    let address = ["http", "www.", "@", "\\", "://"]
+        .iter()
+        .any(|part| name.contains(part));
     n_letters >= 2
         && key.len() <= MOST_BYTES
         && n_plain * 2 >= n_chars
@@ -156,7 +125,7 @@ pub(crate) fn usable(name: &str, key: &str) -> bool {
 
 /// Whether a name says something by itself; those that do not are no nodes of the visible graph.
 pub(crate) fn telling(key: &str) -> bool {
-    !GENERIC.contains(&key) && !CALENDAR.contains(&key) && !BEFORE_NAMES.contains(&key)
+    !listed(GENERIC, key) && !listed(CALENDAR, key) && !listed(BEFORE_NAMES, key)
 }
 
 /// Whether a word is a number with an ending, such as `19th` or `1990s`.
@@ -201,7 +170,15 @@ mod tests {
     #[test]
     fn numbers_dates_addresses_and_formulas_are_no_names() {
         let usable = |name| usable(name, &normal(name));
-        for name in ["x", "12", "3 May 1990", "the 1990s", "19th century", "https://a.b/c", "a_1 = b^{2}"] {
+        for name in [
+            "x",
+            "12",
+            "3 May 1990",
+            "the 1990s",
+            "19th century",
+            "https://a.b/c",
+            "a_1 = b^{2}",
+        ] {
             assert!(!usable(name), "{name}");
         }
         for name in ["BERT", "19th century novel", "May", "Windows 95", "QA"] {

@@ -20,11 +20,20 @@ pub(crate) fn add_mentions(documents: &mut [Analysed]) {
         .par_iter()
         .flat_map_iter(|document| {
             let text = document.text.text.as_str();
-            let sentence = |s: &Sentence| definitions(&text[s.span.start as usize..s.span.end as usize]);
-            document.sentences.iter().flat_map(sentence).map(|(_, long)| long).filter(|long| long.contains(' '))
+            let sentence =
+                |s: &Sentence| definitions(&text[s.span.start as usize..s.span.end as usize]);
+            document
+                .sentences
+                .iter()
+                .flat_map(sentence)
+                .map(|(_, long)| long)
+                .filter(|long| long.contains(' '))
         })
         .collect();
-    let firsts: BTreeSet<&str> = meanings.iter().filter_map(|meaning| meaning.split(' ').next()).collect();
+    let firsts: BTreeSet<&str> = meanings
+        .iter()
+        .filter_map(|meaning| meaning.split(' ').next())
+        .collect();
     if firsts.is_empty() {
         return;
     }
@@ -34,14 +43,22 @@ pub(crate) fn add_mentions(documents: &mut [Analysed]) {
             let base = sentence.span.start as usize;
             for span in occurrences(&text[base..sentence.span.end as usize], &meanings, &firsts) {
                 let name = &text[base + span.start..base + span.end];
-                add(sentence, (base + span.start) as u32..(base + span.end) as u32, name);
+                add(
+                    sentence,
+                    (base + span.start) as u32..(base + span.end) as u32,
+                    name,
+                );
             }
         }
     });
 }
 
 /// Where a sentence spells a meaning out, the longest at each place.
-fn occurrences(sentence: &str, meanings: &BTreeSet<String>, firsts: &BTreeSet<&str>) -> Vec<Range<usize>> {
+fn occurrences(
+    sentence: &str,
+    meanings: &BTreeSet<String>,
+    firsts: &BTreeSet<&str>,
+) -> Vec<Range<usize>> {
     let words: Vec<(usize, &str)> = words(sentence).collect();
     let mut found = Vec::new();
     let mut next = 0;
@@ -68,8 +85,11 @@ fn occurrences(sentence: &str, meanings: &BTreeSet<String>, firsts: &BTreeSet<&s
 ///
 /// A triple whose relation is part of the name (`question | answering | …`) never was one.
 fn add(sentence: &mut Sentence, span: Range<u32>, name: &str) {
-    let part = |verb: &Range<u32>| span.start <= verb.start && verb.end <= span.end && !verb.is_empty();
-    sentence.triples.retain(|triple| !part(&triple.relation_span));
+    let part =
+        |verb: &Range<u32>| span.start <= verb.start && verb.end <= span.end && !verb.is_empty();
+    sentence
+        .triples
+        .retain(|triple| !part(&triple.relation_span));
     let overlaps = |m: &&mut Mention| m.span.start < span.end && span.start < m.span.end;
     if let Some(mention) = sentence.mentions.iter_mut().find(overlaps) {
         if span.start <= mention.span.start && mention.span.end <= span.end {
@@ -91,7 +111,9 @@ fn add(sentence: &mut Sentence, span: Range<u32>, name: &str) {
         }
         if inside(&triple.object) {
             triple.object_mentions.push(index);
-            triple.object_mentions.sort_by_key(|&mention| sentence.mentions[mention as usize].span.start);
+            triple
+                .object_mentions
+                .sort_by_key(|&mention| sentence.mentions[mention as usize].span.start);
         }
     }
 }
@@ -102,10 +124,18 @@ mod tests {
 
     #[test]
     fn the_longest_meaning_is_found_and_other_words_are_not() {
-        let meanings: BTreeSet<String> = ["question answering", "open domain question answering"].map(str::to_owned).into();
+        let meanings: BTreeSet<String> = ["question answering", "open domain question answering"]
+            .map(str::to_owned)
+            .into();
         let firsts = BTreeSet::from(["question", "open"]);
         let sentence = "Question answering, or open-domain question answering, is no question about answering.";
-        let found: Vec<&str> = occurrences(sentence, &meanings, &firsts).into_iter().map(|r| &sentence[r]).collect();
-        assert_eq!(found, ["Question answering", "open-domain question answering"]);
+        let found: Vec<&str> = occurrences(sentence, &meanings, &firsts)
+            .into_iter()
+            .map(|r| &sentence[r])
+            .collect();
+        assert_eq!(
+            found,
+            ["Question answering", "open-domain question answering"]
+        );
     }
 }

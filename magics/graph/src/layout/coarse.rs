@@ -19,10 +19,17 @@ pub(super) fn coarser(piece: &Piece) -> Option<(Piece, Vec<u32>)> {
         if group[node] != FREE {
             continue;
         }
-        let worth = |&(other, weight): &(u32, f32)| weight / (piece.sizes[node] * piece.sizes[other as usize]);
-        let free = piece.neighbours[node].iter().filter(|(other, _)| group[*other as usize] == FREE);
+        let worth = |&(other, weight): &(u32, f32)| {
+            weight / (piece.sizes[node] * piece.sizes[other as usize])
+        };
+        let free = piece.neighbours[node]
+            .iter()
+            .filter(|(other, _)| group[*other as usize] == FREE);
         let mate = free.max_by(|a, b| worth(a).total_cmp(&worth(b)).then(b.0.cmp(&a.0)));
-        let taken = piece.neighbours[node].iter().map(|(other, _)| group[*other as usize]).find(|&g| g != FREE);
+        let taken = piece.neighbours[node]
+            .iter()
+            .map(|(other, _)| group[*other as usize])
+            .find(|&g| g != FREE);
         match (mate, taken) {
             (Some(&(mate, _)), _) => {
                 group[node] = sizes.len() as u32;
@@ -51,7 +58,10 @@ pub(super) fn coarser(piece: &Piece) -> Option<(Piece, Vec<u32>)> {
             }
         }
     }
-    let neighbours = weights.into_iter().map(|all| all.into_iter().collect()).collect();
+    let neighbours = weights
+        .into_iter()
+        .map(|all| all.into_iter().collect())
+        .collect();
     Some((Piece { sizes, neighbours }, group))
 }
 
@@ -64,7 +74,13 @@ mod tests {
         let path = |n: u32| Piece {
             sizes: vec![1.0; n as usize],
             neighbours: (0..n)
-                .map(|i| [i.checked_sub(1), (i + 1 < n).then_some(i + 1)].into_iter().flatten().map(|o| (o, 1.0)).collect())
+                .map(|i| {
+                    [i.checked_sub(1), (i + 1 < n).then_some(i + 1)]
+                        .into_iter()
+                        .flatten()
+                        .map(|o| (o, 1.0))
+                        .collect()
+                })
                 .collect(),
         };
         let (small, group) = coarser(&path(8)).unwrap();
@@ -72,7 +88,15 @@ mod tests {
         assert_eq!(group.len(), 8);
         let star = Piece {
             sizes: vec![1.0; 9],
-            neighbours: (0..9_u32).map(|i| if i == 0 { (1..9).map(|o| (o, 1.0)).collect() } else { vec![(0, 1.0)] }).collect(),
+            neighbours: (0..9_u32)
+                .map(|i| {
+                    if i == 0 {
+                        (1..9).map(|o| (o, 1.0)).collect()
+                    } else {
+                        vec![(0, 1.0)]
+                    }
+                })
+                .collect(),
         };
         let (small, _) = coarser(&star).unwrap();
         assert_eq!(small.sizes, [9.0]);

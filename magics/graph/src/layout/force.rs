@@ -30,19 +30,30 @@ pub(super) fn place(piece: &Piece, seed: u64) -> Vec<[f32; 2]> {
     let mut levels: Vec<(Piece, Vec<u32>)> = Vec::new();
     while let Some(next) = {
         let finest = levels.last().map_or(piece, |(piece, _)| piece);
-        if finest.sizes.len() > COARSEST { coarser(finest) } else { None }
+        if finest.sizes.len() > COARSEST {
+            coarser(finest)
+        } else {
+            None
+        }
     } {
         levels.push(next);
     }
     let mut random = Random(seed ^ 0x9e37_79b9_7f4a_7c15);
     let coarsest = levels.last().map_or(piece, |(piece, _)| piece);
     let spread = (coarsest.sizes.len() as f32).sqrt();
-    let mut places: Vec<[f32; 2]> =
-        coarsest.sizes.iter().map(|_| [spread * random.next(), spread * random.next()]).collect();
+    let mut places: Vec<[f32; 2]> = coarsest
+        .sizes
+        .iter()
+        .map(|_| [spread * random.next(), spread * random.next()])
+        .collect();
     settle(coarsest, &mut places, STEPS[0], 1.0);
     for level in (0..levels.len()).rev() {
         let group = &levels[level].1;
-        let finer = if level == 0 { piece } else { &levels[level - 1].0 };
+        let finer = if level == 0 {
+            piece
+        } else {
+            &levels[level - 1].0
+        };
         places = group
             .iter()
             .map(|&group| {
@@ -50,7 +61,12 @@ pub(super) fn place(piece: &Piece, seed: u64) -> Vec<[f32; 2]> {
                 [x + 0.3 * random.next(), y + 0.3 * random.next()]
             })
             .collect();
-        settle(finer, &mut places, STEPS[if level == 0 { 2 } else { 1 }], 0.5);
+        settle(
+            finer,
+            &mut places,
+            STEPS[if level == 0 { 2 } else { 1 }],
+            0.5,
+        );
     }
     separate(&mut places);
     centre(&mut places);
@@ -67,7 +83,11 @@ fn settle(piece: &Piece, places: &mut Vec<[f32; 2]>, n_steps: usize, first_step:
         let forces: Vec<[f32; 2]> = if n < WORTH_THREADS {
             (0..n).map(force).collect()
         } else {
-            (0..n).into_par_iter().with_min_len(128).map(force).collect()
+            (0..n)
+                .into_par_iter()
+                .with_min_len(128)
+                .map(force)
+                .collect()
         };
         // The sum is taken in order, so that it does not depend on the number of threads.
         let now: f32 = forces.iter().map(|[x, y]| x * x + y * y).sum();
@@ -114,8 +134,11 @@ fn force(piece: &Piece, places: &[[f32; 2]], tree: &Tree, node: usize) -> [f32; 
 fn separate(places: &mut [[f32; 2]]) {
     for _ in 0..PASSES {
         let square = |place: [f32; 2]| place.map(|x| (x / APART).floor() as i32);
-        let mut order: Vec<([i32; 2], u32)> =
-            places.iter().enumerate().map(|(node, &place)| (square(place), node as u32)).collect();
+        let mut order: Vec<([i32; 2], u32)> = places
+            .iter()
+            .enumerate()
+            .map(|(node, &place)| (square(place), node as u32))
+            .collect();
         order.sort_unstable();
         let mut shifts = vec![[0.0_f32; 2]; places.len()];
         let mut n_close = 0;
@@ -123,13 +146,18 @@ fn separate(places: &mut [[f32; 2]]) {
             let place = places[node as usize];
             for dx in -1..=1 {
                 let from = order.partition_point(|&(there, _)| there < [here[0] + dx, here[1] - 1]);
-                let column = order[from..].iter().take_while(|(there, _)| *there <= [here[0] + dx, here[1] + 1]);
+                let column = order[from..]
+                    .iter()
+                    .take_while(|(there, _)| *there <= [here[0] + dx, here[1] + 1]);
                 for &(_, other) in column.filter(|(_, other)| *other != node) {
                     let there = places[other as usize];
                     let (mut x, mut y) = (place[0] - there[0], place[1] - there[1]);
                     if x == 0.0 && y == 0.0 {
                         // Two in one place part in a direction that their numbers give.
-                        (x, y) = ((node as f32 - other as f32).signum() * 1e-3, (node % 7) as f32 * 1e-4);
+                        (x, y) = (
+                            (node as f32 - other as f32).signum() * 1e-3,
+                            (node % 7) as f32 * 1e-4,
+                        );
                     }
                     let distance = x.hypot(y);
                     if distance < APART {
@@ -153,7 +181,9 @@ fn separate(places: &mut [[f32; 2]]) {
 
 fn centre(places: &mut [[f32; 2]]) {
     let n = places.len().max(1) as f32;
-    let sum = places.iter().fold([0.0_f32; 2], |sum, place| [sum[0] + place[0], sum[1] + place[1]]);
+    let sum = places.iter().fold([0.0_f32; 2], |sum, place| {
+        [sum[0] + place[0], sum[1] + place[1]]
+    });
     for place in places {
         place[0] -= sum[0] / n;
         place[1] -= sum[1] / n;

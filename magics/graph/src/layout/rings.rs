@@ -16,7 +16,10 @@ pub(super) fn arrange(placed: &[Vec<[f32; 2]>]) -> Vec<[f32; 2]> {
     let mut edge = inner;
     let mut next = 1;
     while next < circles.len() {
-        let largest = circles[next..].iter().map(|(_, radius)| *radius).fold(0.0, f32::max);
+        let largest = circles[next..]
+            .iter()
+            .map(|(_, radius)| *radius)
+            .fold(0.0, f32::max);
         let ring = edge + largest;
         let mut angles: Vec<f32> = Vec::new();
         let mut sum = 0.0;
@@ -32,7 +35,10 @@ pub(super) fn arrange(placed: &[Vec<[f32; 2]>]) -> Vec<[f32; 2]> {
         let mut at = -PI / 2.0;
         for (angle, (middle, _)) in angles.iter().zip(&circles[next..]) {
             let towards = at + (angle + spare) / 2.0;
-            offsets.push([ring * towards.cos() - middle[0], ring * towards.sin() - middle[1]]);
+            offsets.push([
+                ring * towards.cos() - middle[0],
+                ring * towards.sin() - middle[1],
+            ]);
             at += angle + spare;
         }
         next += angles.len();
@@ -50,8 +56,14 @@ fn circle(places: &[[f32; 2]]) -> ([f32; 2], f32) {
             high[axis] = high[axis].max(place[axis]);
         }
     }
-    let middle = [f32::midpoint(low[0], high[0]), f32::midpoint(low[1], high[1])];
-    let radius = places.iter().map(|p| (p[0] - middle[0]).hypot(p[1] - middle[1])).fold(0.0, f32::max);
+    let middle = [
+        f32::midpoint(low[0], high[0]),
+        f32::midpoint(low[1], high[1]),
+    ];
+    let radius = places
+        .iter()
+        .map(|p| (p[0] - middle[0]).hypot(p[1] - middle[1]))
+        .fold(0.0, f32::max);
     (middle, radius + MARGIN)
 }
 
@@ -62,7 +74,11 @@ mod tests {
     #[test]
     fn components_do_not_overlap() {
         let square = |size: f32| vec![[-size, -size], [size, size], [size, -size], [-size, size]];
-        let placed: Vec<_> = [9.0, 3.0, 3.0, 2.0].into_iter().chain([0.5; 60]).map(square).collect();
+        let placed: Vec<_> = [9.0, 3.0, 3.0, 2.0]
+            .into_iter()
+            .chain([0.5; 60])
+            .map(square)
+            .collect();
         let offsets = arrange(&placed);
         let circles: Vec<_> = placed.iter().map(|places| circle(places).1).collect();
         for a in 0..offsets.len() {

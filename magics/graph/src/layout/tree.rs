@@ -35,7 +35,10 @@ impl Tree {
             }
         }
         let half = ((high[0] - low[0]).max(high[1] - low[1]) / 2.0).max(1e-3) * 1.001;
-        let middle = [f32::midpoint(low[0], high[0]), f32::midpoint(low[1], high[1])];
+        let middle = [
+            f32::midpoint(low[0], high[0]),
+            f32::midpoint(low[1], high[1]),
+        ];
         let mut tree = Tree {
             squares: Vec::with_capacity(places.len() * 2),
         };
@@ -83,7 +86,12 @@ impl Tree {
     }
 
     fn divide(&mut self, at: usize) {
-        let Square { middle, half, depth, .. } = self.squares[at];
+        let Square {
+            middle,
+            half,
+            depth,
+            ..
+        } = self.squares[at];
         self.squares[at].below = self.squares.len() as u32;
         let quarter = half / 2.0;
         for (x, y) in [(-1.0, -1.0), (1.0, -1.0), (-1.0, 1.0), (1.0, 1.0)] {
@@ -143,20 +151,28 @@ mod tests {
 
     #[test]
     fn the_push_is_near_the_sum_over_all_bodies() {
-        let places: Vec<[f32; 2]> = (0..500_u32).map(|i| [(i * 37 % 101) as f32, (i * 53 % 97) as f32]).collect();
+        let places: Vec<[f32; 2]> = (0..500_u32)
+            .map(|i| [(i * 37 % 101) as f32, (i * 53 % 97) as f32])
+            .collect();
         let charges: Vec<f32> = (0..500_u32).map(|i| 1.0 + (i % 3) as f32).collect();
         let tree = Tree::new(&places, &charges);
         for body in [0, 17, 321] {
             let mut exact = [0.0_f32; 2];
             for other in (0..500).filter(|&other| other != body) {
-                let d = [places[body][0] - places[other][0], places[body][1] - places[other][1]];
+                let d = [
+                    places[body][0] - places[other][0],
+                    places[body][1] - places[other][1],
+                ];
                 let squared = (d[0] * d[0] + d[1] * d[1]).max(1e-6);
                 exact[0] += charges[other] * d[0] / squared;
                 exact[1] += charges[other] * d[1] / squared;
             }
             let push = tree.push(body, places[body]);
             let error = (push[0] - exact[0]).hypot(push[1] - exact[1]);
-            assert!(error < 0.1 * exact[0].hypot(exact[1]) + 0.5, "{body}: {push:?} {exact:?}");
+            assert!(
+                error < 0.1 * exact[0].hypot(exact[1]) + 0.5,
+                "{body}: {push:?} {exact:?}"
+            );
         }
     }
 

@@ -11,11 +11,12 @@ const B: f32 = 0.75;
 
 /// Words of English that say nothing about a subject.
 const STOP: &[&str] = &[
-    "a", "about", "am", "an", "and", "any", "are", "as", "at", "be", "been", "being", "but", "by", "can", "could",
-    "did", "do", "does", "for", "from", "had", "has", "have", "he", "her", "his", "how", "i", "if", "in", "into", "is",
-    "it", "its", "may", "me", "might", "my", "no", "not", "of", "on", "or", "our", "s", "shall", "she", "should",
-    "some", "such", "t", "than", "that", "the", "their", "them", "there", "these", "they", "this", "those", "to",
-    "us", "was", "we", "were", "what", "when", "where", "which", "who", "whom", "whose", "why", "will", "with",
+    "a", "about", "am", "an", "and", "any", "are", "as", "at", "be", "been", "being", "but", "by",
+    "can", "could", "did", "do", "does", "for", "from", "had", "has", "have", "he", "her", "his",
+    "how", "i", "if", "in", "into", "is", "it", "its", "may", "me", "might", "my", "no", "not",
+    "of", "on", "or", "our", "s", "shall", "she", "should", "some", "such", "t", "than", "that",
+    "the", "their", "them", "there", "these", "they", "this", "those", "to", "us", "was", "we",
+    "were", "what", "when", "where", "which", "who", "whom", "whose", "why", "will", "with",
     "would", "you", "your",
 ];
 
@@ -53,7 +54,9 @@ impl Stems {
 pub(crate) fn words(text: &str) -> impl Iterator<Item = (usize, &str)> {
     let apart = |c: char| !c.is_alphanumeric();
     let base = text.as_ptr() as usize;
-    text.split(apart).filter(|word| !word.is_empty()).map(move |word| (word.as_ptr() as usize - base, word))
+    text.split(apart)
+        .filter(|word| !word.is_empty())
+        .map(move |word| (word.as_ptr() as usize - base, word))
 }
 
 /// Where each stem occurs.
@@ -85,7 +88,11 @@ impl Bm25 {
                 }
             }
             for (stem, count) in by_stem {
-                index.postings.entry(stem).or_default().push((number as u32, count));
+                index
+                    .postings
+                    .entry(stem)
+                    .or_default()
+                    .push((number as u32, count));
             }
             index.lengths.push(length);
         }
@@ -103,8 +110,9 @@ impl Bm25 {
     /// The score of every passage.
     pub(crate) fn scores(&self, question: &str) -> Vec<f32> {
         let mut stems = Stems::new();
-        let wanted: BTreeSet<String> =
-            words(question).filter_map(|(_, word)| stems.stem(word).map(str::to_owned)).collect();
+        let wanted: BTreeSet<String> = words(question)
+            .filter_map(|(_, word)| stems.stem(word).map(str::to_owned))
+            .collect();
         let mut scores = vec![0.0; self.lengths.len()];
         for stem in &wanted {
             let idf = self.idf(stem);
@@ -120,8 +128,12 @@ impl Bm25 {
 
 /// Numbers of the passages with a score above zero, best first, at most `most`; equal scores go by number.
 pub(crate) fn best(scores: &[f32], most: usize) -> Vec<(u32, f32)> {
-    let mut ranked: Vec<(u32, f32)> =
-        scores.iter().enumerate().filter(|(_, s)| **s > 0.0).map(|(i, s)| (i as u32, *s)).collect();
+    let mut ranked: Vec<(u32, f32)> = scores
+        .iter()
+        .enumerate()
+        .filter(|(_, s)| **s > 0.0)
+        .map(|(i, s)| (i as u32, *s))
+        .collect();
     ranked.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
     ranked.truncate(most);
     ranked
@@ -138,9 +150,18 @@ mod tests {
 
     #[test]
     fn rare_words_count_more_and_stems_meet() {
-        let passages = ["the graphs of a city", "a city and a city", "graph graph of nothing much"];
+        let passages = [
+            "the graphs of a city",
+            "a city and a city",
+            "graph graph of nothing much",
+        ];
         let index = Bm25::new(passages.iter().map(|p| (*p).to_owned()));
-        let ranked = |question| best(&index.scores(question), 9).into_iter().map(|(p, _)| p).collect::<Vec<_>>();
+        let ranked = |question| {
+            best(&index.scores(question), 9)
+                .into_iter()
+                .map(|(p, _)| p)
+                .collect::<Vec<_>>()
+        };
         assert_eq!(ranked("graphing"), [2, 0]);
         assert_eq!(ranked("Which cities?"), [1, 0]);
         assert!(ranked("of the").is_empty());

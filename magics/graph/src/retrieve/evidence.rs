@@ -52,7 +52,9 @@ pub(super) fn passage_text<'a>(documents: &'a [Analysed], passage: &Passage) -> 
     let document = &documents[passage.document];
     let sentences = &document.sentences[passage.sentences.clone()];
     match (sentences.first(), sentences.last()) {
-        (Some(first), Some(last)) => &document.text.text[first.span.start as usize..last.span.end as usize],
+        (Some(first), Some(last)) => {
+            &document.text.text[first.span.start as usize..last.span.end as usize]
+        }
         _ => "",
     }
 }
@@ -75,7 +77,10 @@ impl<'a> Reader<'a> {
             resolved,
             bm25,
             passages,
-            wanted: stems.into_iter().map(|stem| (stem.clone(), bm25.idf(&stem))).collect(),
+            wanted: stems
+                .into_iter()
+                .map(|stem| (stem.clone(), bm25.idf(&stem)))
+                .collect(),
             linked: links.iter().map(|link| link.phrase).collect(),
             mass,
             most_mass: mass.iter().copied().fold(f32::MIN_POSITIVE, f32::max),
@@ -83,7 +88,11 @@ impl<'a> Reader<'a> {
     }
 
     /// The best passages as evidence, and the triples they state about what the walk visited.
-    pub(super) fn evidence(&self, ranked: &[(u32, f32)], options: &AskOptions) -> (Vec<Evidence>, Vec<CitedTriple>) {
+    pub(super) fn evidence(
+        &self,
+        ranked: &[(u32, f32)],
+        options: &AskOptions,
+    ) -> (Vec<Evidence>, Vec<CitedTriple>) {
         let best = ranked.first().map_or(1.0, |(_, score)| *score);
         let mut evidence: Vec<Evidence> = Vec::new();
         let mut chosen: Vec<Vec<usize>> = Vec::new();
@@ -100,7 +109,10 @@ impl<'a> Reader<'a> {
                 document: text.id.clone(),
                 title: text.title.clone(),
                 source: PathBuf::from(&text.source),
-                sentences: sentences.iter().map(|&s| self.shown(passage.document, s)).collect(),
+                sentences: sentences
+                    .iter()
+                    .map(|&s| self.shown(passage.document, s))
+                    .collect(),
                 score: score / best,
             });
             chosen.push(sentences);
@@ -111,7 +123,11 @@ impl<'a> Reader<'a> {
             let (number, sentence) = candidate.place;
             let known = |t: &CitedTriple| {
                 (&t.subject, &t.relation, &t.object)
-                    == (&candidate.triple.subject, &candidate.triple.relation, &candidate.triple.object)
+                    == (
+                        &candidate.triple.subject,
+                        &candidate.triple.relation,
+                        &candidate.triple.object,
+                    )
             };
             let index = match triples.iter().position(known) {
                 Some(index) => index,
@@ -130,12 +146,21 @@ impl<'a> Reader<'a> {
 
     /// The sentences of a passage that have most to do with the question, in order of the text.
     fn best_sentences(&self, passage: &Passage, most: usize) -> Vec<usize> {
-        let mut ranked: Vec<(f32, usize)> =
-            passage.sentences.clone().map(|sentence| (self.score(passage.document, sentence), sentence)).collect();
+        let mut ranked: Vec<(f32, usize)> = passage
+            .sentences
+            .clone()
+            .map(|sentence| (self.score(passage.document, sentence), sentence))
+            .collect();
         ranked.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
-        let least = ranked.first().map_or(0.0, |(score, _)| score * WORTH_SHOWING);
-        let mut best: Vec<usize> =
-            ranked.into_iter().take(most.max(1)).filter(|(score, _)| *score >= least).map(|(_, s)| s).collect();
+        let least = ranked
+            .first()
+            .map_or(0.0, |(score, _)| score * WORTH_SHOWING);
+        let mut best: Vec<usize> = ranked
+            .into_iter()
+            .take(most.max(1))
+            .filter(|(score, _)| *score >= least)
+            .map(|(_, s)| s)
+            .collect();
         best.sort_unstable();
         best
     }
@@ -143,25 +168,43 @@ impl<'a> Reader<'a> {
     fn score(&self, document: usize, sentence: usize) -> f32 {
         let mut stems = Stems::new();
         let shared: BTreeSet<String> = words(self.text(document, sentence))
-            .filter_map(|(_, word)| stems.stem(word).filter(|stem| self.wanted.contains_key(*stem)).map(str::to_owned))
+            .filter_map(|(_, word)| {
+                stems
+                    .stem(word)
+                    .filter(|stem| self.wanted.contains_key(*stem))
+                    .map(str::to_owned)
+            })
             .collect();
         let things = self.things(document, sentence);
         let linked = things.intersection(&self.linked).count() as f32;
-        let visited: f32 = things.iter().map(|&thing| self.share(thing)).fold(0.0, f32::max);
+        let visited: f32 = things
+            .iter()
+            .map(|&thing| self.share(thing))
+            .fold(0.0, f32::max);
         let here = &self.documents[document].sentences[sentence];
         let about = |mention: &u32| {
-            self.resolved.thing(document, sentence, *mention as usize).is_some_and(|t| self.linked.contains(&t))
+            self.resolved
+                .thing(document, sentence, *mention as usize)
+                .is_some_and(|t| self.linked.contains(&t))
         };
         let stated = here.triples.iter().map(|triple| {
             let subject = triple.subject_mention.as_ref().is_some_and(about);
             let object = triple.object_mentions.iter().any(about);
-            if subject { TRIPLE_COUNTS.0 } else { f32::from(u8::from(object)) * TRIPLE_COUNTS.1 }
+            if subject {
+                TRIPLE_COUNTS.0
+            } else {
+                f32::from(u8::from(object)) * TRIPLE_COUNTS.1
+            }
         });
         let score = shared.iter().map(|stem| self.bm25.idf(stem)).sum::<f32>()
             + LINKED_COUNTS * linked
             + MASS_COUNTS * visited
             + stated.fold(0.0, f32::max);
-        if is_heading(self.text(document, sentence)) { HEADING_COUNTS * score } else { score }
+        if is_heading(self.text(document, sentence)) {
+            HEADING_COUNTS * score
+        } else {
+            score
+        }
     }
 
     fn text(&self, document: usize, sentence: usize) -> &'a str {
@@ -172,12 +215,16 @@ impl<'a> Reader<'a> {
 
     fn things(&self, document: usize, sentence: usize) -> BTreeSet<u32> {
         let n_mentions = self.documents[document].sentences[sentence].mentions.len();
-        (0..n_mentions).filter_map(|mention| self.resolved.thing(document, sentence, mention)).collect()
+        (0..n_mentions)
+            .filter_map(|mention| self.resolved.thing(document, sentence, mention))
+            .collect()
     }
 
     /// How much of the walk is at a thing, against where there is most.
     fn share(&self, thing: u32) -> f32 {
-        self.mass.get(thing as usize).map_or(0.0, |mass| mass / self.most_mass)
+        self.mass
+            .get(thing as usize)
+            .map_or(0.0, |mass| mass / self.most_mass)
     }
 
     fn shown(&self, document: usize, sentence: usize) -> EvidenceSentence {
@@ -186,13 +233,18 @@ impl<'a> Reader<'a> {
         let base = here.span.start;
         let mut stems = Stems::new();
         let mut marked: Vec<Range<usize>> = words(text)
-            .filter(|(_, word)| stems.stem(word).is_some_and(|stem| self.wanted.contains_key(stem)))
+            .filter(|(_, word)| {
+                stems
+                    .stem(word)
+                    .is_some_and(|stem| self.wanted.contains_key(stem))
+            })
             .map(|(at, word)| at..at + word.len())
             .collect();
         for (nth, mention) in here.mentions.iter().enumerate() {
             let thing = self.resolved.thing(document, sentence, nth);
             if thing.is_some_and(|thing| self.linked.contains(&thing)) {
-                marked.push((mention.span.start - base) as usize..(mention.span.end - base) as usize);
+                marked
+                    .push((mention.span.start - base) as usize..(mention.span.end - base) as usize);
             }
         }
         EvidenceSentence {
@@ -204,15 +256,35 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn candidates(&self, document: usize, sentence: usize, number: usize, into: &mut Vec<Candidate>) {
+    fn candidates(
+        &self,
+        document: usize,
+        sentence: usize,
+        number: usize,
+        into: &mut Vec<Candidate>,
+    ) {
         let thing = |mention: u32| self.resolved.thing(document, sentence, mention as usize);
         for triple in &self.documents[document].sentences[sentence].triples {
             let Some(subject) = triple.subject_mention.and_then(thing) else {
                 continue;
             };
-            let objects: Vec<u32> = triple.object_mentions.iter().filter_map(|&mention| thing(mention)).collect();
-            let weight = |thing: u32| self.share(thing) + if self.linked.contains(&thing) { 1.0 } else { 0.0 };
-            let reached = objects.iter().map(|&object| weight(object)).fold(0.0, f32::max);
+            let objects: Vec<u32> = triple
+                .object_mentions
+                .iter()
+                .filter_map(|&mention| thing(mention))
+                .collect();
+            let weight = |thing: u32| {
+                self.share(thing)
+                    + if self.linked.contains(&thing) {
+                        1.0
+                    } else {
+                        0.0
+                    }
+            };
+            let reached = objects
+                .iter()
+                .map(|&object| weight(object))
+                .fold(0.0, f32::max);
             let about = &self.resolved.things[subject as usize];
             if objects.is_empty() || !telling(&about.key) {
                 continue;
@@ -232,7 +304,8 @@ impl<'a> Reader<'a> {
 
     /// The object in the words of its sentence, cut when it is long.
     fn object(&self, document: usize, triple: &Triple) -> String {
-        let text = &self.documents[document].text.text[triple.object.start as usize..triple.object.end as usize];
+        let text = &self.documents[document].text.text
+            [triple.object.start as usize..triple.object.end as usize];
         let mut words: Vec<&str> = text.split_whitespace().collect();
         let cut = words.len() > OBJECT_WORDS;
         words.truncate(OBJECT_WORDS);
@@ -246,7 +319,9 @@ impl<'a> Reader<'a> {
 
 /// Whether a sentence is a heading: short, and without a sentence's end.
 fn is_heading(sentence: &str) -> bool {
-    let ends = sentence.trim_end_matches(['"', '”', '’', '\'', ')', ']']).ends_with(['.', '!', '?', ':', ';']);
+    let ends = sentence
+        .trim_end_matches(['"', '”', '’', '\'', ')', ']'])
+        .ends_with(['.', '!', '?', ':', ';']);
     !ends && sentence.split_whitespace().count() <= HEADING_WORDS
 }
 
@@ -269,6 +344,9 @@ mod tests {
 
     #[test]
     fn overlapping_marks_become_one() {
-        assert_eq!(joined(vec![5..9, 0..2, 7..12, 12..13, 20..21]), [0..2, 5..13, 20..21]);
+        assert_eq!(
+            joined(vec![5..9, 0..2, 7..12, 12..13, 20..21]),
+            [0..2, 5..13, 20..21]
+        );
     }
 }

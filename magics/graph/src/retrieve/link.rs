@@ -60,15 +60,23 @@ impl Lexicon {
         };
         let mut stems_of: Vec<BTreeSet<String>> = Vec::new();
         for (phrase, name) in names.enumerate() {
-            let own: BTreeSet<String> =
-                words(name).filter_map(|(_, word)| stems.stem(word).map(str::to_owned)).collect();
+            let own: BTreeSet<String> = words(name)
+                .filter_map(|(_, word)| stems.stem(word).map(str::to_owned))
+                .collect();
             for stem in &own {
-                lexicon.postings.entry(stem.clone()).or_default().push(phrase as u32);
+                lexicon
+                    .postings
+                    .entry(stem.clone())
+                    .or_default()
+                    .push(phrase as u32);
             }
             stems_of.push(own);
         }
         let n = stems_of.len();
-        lexicon.totals = stems_of.iter().map(|own| own.iter().map(|stem| lexicon.rarity(stem, n)).sum()).collect();
+        lexicon.totals = stems_of
+            .iter()
+            .map(|own| own.iter().map(|stem| lexicon.rarity(stem, n)).sum())
+            .collect();
         lexicon
     }
 
@@ -98,7 +106,9 @@ impl Lexicon {
         for length in (1..=MOST_WORDS.min(words.len())).rev() {
             for first in 0..=words.len() - length {
                 let stretch = first..first + length;
-                let empty = words[stretch.clone()].iter().all(|w| is_stop_word(&w.text.to_lowercase()) && !w.named);
+                let empty = words[stretch.clone()]
+                    .iter()
+                    .all(|w| is_stop_word(&w.text.to_lowercase()) && !w.named);
                 if empty || used[stretch.clone()].iter().any(|used| *used) {
                     continue;
                 }
@@ -119,7 +129,11 @@ impl Lexicon {
                     (false, false) => WORD_WEIGHT,
                 };
                 used[stretch].fill(true);
-                links.push(Link { span, phrase, weight: weight * self.specific(phrase) });
+                links.push(Link {
+                    span,
+                    phrase,
+                    weight: weight * self.specific(phrase),
+                });
             }
         }
         links
@@ -154,7 +168,11 @@ impl Lexicon {
         ranked.truncate(PARTIAL_LINKS);
         ranked
             .into_iter()
-            .map(|(score, phrase, span)| Link { span, phrase, weight: score * self.specific(phrase) })
+            .map(|(score, phrase, span)| Link {
+                span,
+                phrase,
+                weight: score * self.specific(phrase),
+            })
             .collect()
     }
 }
@@ -182,20 +200,35 @@ mod tests {
     use super::*;
 
     fn lexicon(names: &[&str]) -> Lexicon {
-        let by_key = names.iter().enumerate().map(|(i, name)| (normal(name), i as u32)).collect();
+        let by_key = names
+            .iter()
+            .enumerate()
+            .map(|(i, name)| (normal(name), i as u32))
+            .collect();
         Lexicon::new(by_key, names.iter().copied(), vec![2; names.len()])
     }
 
     fn linked(names: &[&str], question: &str) -> Vec<(String, f32)> {
         let links = lexicon(names).link(question);
-        links.into_iter().map(|l| (format!("{} = {}", &question[l.span], names[l.phrase as usize]), l.weight)).collect()
+        links
+            .into_iter()
+            .map(|l| {
+                (
+                    format!("{} = {}", &question[l.span], names[l.phrase as usize]),
+                    l.weight,
+                )
+            })
+            .collect()
     }
 
     #[test]
     fn the_longest_name_wins_and_names_weigh_more() {
         let names = ["New York", "New York Times", "newspaper", "first president"];
         assert_eq!(
-            linked(&names, "Who was the first president of the New York Times newspaper?"),
+            linked(
+                &names,
+                "Who was the first president of the New York Times newspaper?"
+            ),
             [
                 ("first president = first president".to_owned(), 0.1),
                 ("New York Times = New York Times".to_owned(), 0.5),
@@ -206,8 +239,14 @@ mod tests {
 
     #[test]
     fn single_words_and_parts_help_when_nothing_else_is_there() {
-        assert_eq!(linked(&["benchmark"], "Which benchmarks exist?"), [("benchmarks = benchmark".to_owned(), 0.015)]);
-        let parts = linked(&["Stanford Question Answering Dataset", "Stanford"], "What is in the Answering set?");
+        assert_eq!(
+            linked(&["benchmark"], "Which benchmarks exist?"),
+            [("benchmarks = benchmark".to_owned(), 0.015)]
+        );
+        let parts = linked(
+            &["Stanford Question Answering Dataset", "Stanford"],
+            "What is in the Answering set?",
+        );
         assert_eq!(parts.len(), 1);
         assert!(parts[0].0.ends_with("Dataset"));
         assert_eq!(linked(&["benchmark"], "Who is it?"), []);

@@ -22,7 +22,11 @@ pub(crate) struct Network {
 
 impl Network {
     /// A network of `n_phrases` phrases and `n_passages` passages; the weights of parallel edges add up.
-    pub(crate) fn new(n_phrases: usize, n_passages: usize, mut edges: Vec<(u32, u32, f32)>) -> Network {
+    pub(crate) fn new(
+        n_phrases: usize,
+        n_passages: usize,
+        mut edges: Vec<(u32, u32, f32)>,
+    ) -> Network {
         let n = n_phrases + n_passages;
         edges.retain(|(a, b, _)| a != b);
         for (a, b, _) in &mut edges {
@@ -79,13 +83,19 @@ impl Network {
         for _ in 0..STEPS {
             let arrive = |node: usize| {
                 let row = self.starts[node] as usize..self.starts[node + 1] as usize;
-                let came: f32 = row.map(|i| at[self.neighbours[i] as usize] * self.shares[i]).sum();
+                let came: f32 = row
+                    .map(|i| at[self.neighbours[i] as usize] * self.shares[i])
+                    .sum();
                 DAMPING * came + (1.0 - DAMPING) * origin[node]
             };
             at = if n < WORTH_THREADS {
                 (0..n).map(arrive).collect()
             } else {
-                (0..n).into_par_iter().with_min_len(1024).map(arrive).collect()
+                (0..n)
+                    .into_par_iter()
+                    .with_min_len(1024)
+                    .map(arrive)
+                    .collect()
             };
         }
         let passages = at.split_off(self.n_phrases);
@@ -100,7 +110,15 @@ mod tests {
     #[test]
     fn the_walk_stays_near_its_seeds_and_reaches_what_is_linked() {
         // Phrases 0-1-2 in a row, 3 apart; passages 4 (of 0), 5 (of 2), 6 (of 3).
-        let edges = vec![(0, 1, 0.5), (2, 1, 1.0), (0, 4, 1.0), (2, 5, 1.0), (3, 6, 1.0), (1, 0, 0.5), (3, 3, 9.0)];
+        let edges = vec![
+            (0, 1, 0.5),
+            (2, 1, 1.0),
+            (0, 4, 1.0),
+            (2, 5, 1.0),
+            (3, 6, 1.0),
+            (1, 0, 0.5),
+            (3, 3, 9.0),
+        ];
         let (phrases, passages) = Network::new(4, 3, edges).walk(&[(0, 2.0)]);
         assert!(phrases[0] > phrases[1] && phrases[1] > phrases[2] && phrases[2] > 0.0);
         assert!(passages[0] > passages[1] && passages[1] > 0.0);

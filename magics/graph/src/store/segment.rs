@@ -9,8 +9,8 @@ use std::path::Path;
 
 use polars::df;
 use polars::prelude::{
-    ChunkedArray, DataFrame, DataType, IntoColumn, IntoSeries, ListBuilderTrait, ListPrimitiveChunkedBuilder,
-    ParquetReader, ParquetWriter, PolarsResult, SerReader, UInt32Type,
+    ChunkedArray, DataFrame, DataType, IntoColumn, IntoSeries, ListBuilderTrait,
+    ListPrimitiveChunkedBuilder, ParquetReader, ParquetWriter, PolarsResult, SerReader, UInt32Type,
 };
 
 use super::manifest::sync_folder;
@@ -45,7 +45,9 @@ pub(super) fn write(segments: &Path, name: &str, documents: &[Analysed]) -> Resu
         };
         let mut table = table.map_err(wrong)?;
         let mut out = File::create(&path).map_err(at(&path))?;
-        ParquetWriter::new(&mut out).finish(&mut table).map_err(wrong)?;
+        ParquetWriter::new(&mut out)
+            .finish(&mut table)
+            .map_err(wrong)?;
         out.sync_all().map_err(at(&path))?;
     }
     sync_folder(&unfinished)?;
@@ -59,10 +61,12 @@ pub(super) fn read(dir: &Path) -> Result<Vec<Analysed>, GraphError> {
     let table = |file: &str| -> Result<DataFrame, GraphError> {
         let path = dir.join(file);
         let input = File::open(&path).map_err(at(&path))?;
-        ParquetReader::new(input).finish().map_err(|error| GraphError::Damaged {
-            path,
-            what: error.to_string(),
-        })
+        ParquetReader::new(input)
+            .finish()
+            .map_err(|error| GraphError::Damaged {
+                path,
+                what: error.to_string(),
+            })
     };
     let damaged = |what: String| GraphError::Damaged {
         path: dir.to_owned(),
@@ -74,16 +78,23 @@ pub(super) fn read(dir: &Path) -> Result<Vec<Analysed>, GraphError> {
     let mentions = add_mentions(&mut sentences, &table(MENTIONS)?).map_err(wrong)?;
     let triples = add_triples(&mut sentences, &table(TRIPLES)?).map_err(wrong)?;
     if !(mentions && triples) {
-        return Err(damaged("a row points at a sentence that does not exist".to_owned()));
+        return Err(damaged(
+            "a row points at a sentence that does not exist".to_owned(),
+        ));
     }
     for (row, sentence) in sentences {
         let Some(document) = documents.get_mut(row as usize) else {
-            return Err(damaged(format!("a sentence is of document {row}, which does not exist")));
+            return Err(damaged(format!(
+                "a sentence is of document {row}, which does not exist"
+            )));
         };
         document.sentences.push(sentence);
     }
     match documents.iter().find(|document| !consistent(document)) {
-        Some(document) => Err(damaged(format!("places in document {} do not exist", document.text.id))),
+        Some(document) => Err(damaged(format!(
+            "places in document {} do not exist",
+            document.text.id
+        ))),
         None => Ok(documents),
     }
 }
@@ -156,7 +167,8 @@ fn triple_table(sentences: &[(u32, &Sentence)]) -> PolarsResult<DataFrame> {
     for (_, triple) in &rows {
         objects.append_slice(&triple.object_mentions);
     }
-    let column = |number: fn(&Triple) -> u32| rows.iter().map(|(_, t)| number(t)).collect::<Vec<_>>();
+    let column =
+        |number: fn(&Triple) -> u32| rows.iter().map(|(_, t)| number(t)).collect::<Vec<_>>();
     let adverbial = |number: fn(&Span) -> u32| {
         let of = |(_, t): &(u32, &Triple)| t.adverbial.as_ref().map(number);
         rows.iter().map(of).collect::<Vec<Option<u32>>>()
@@ -180,8 +192,8 @@ fn triple_table(sentences: &[(u32, &Sentence)]) -> PolarsResult<DataFrame> {
 }
 
 fn read_documents(table: &DataFrame) -> PolarsResult<Vec<Analysed>> {
-    let [id, title, source, kind, text] =
-        ["id", "title", "source", "kind", "text"].map(|name| table.column(name).and_then(|c| c.str()));
+    let [id, title, source, kind, text] = ["id", "title", "source", "kind", "text"]
+        .map(|name| table.column(name).and_then(|c| c.str()));
     let (id, title, source, kind, text) = (id?, title?, source?, kind?, text?);
     let rows = 0..table.height();
     Ok(rows
@@ -229,7 +241,10 @@ fn read_sentences(table: &DataFrame) -> PolarsResult<Vec<(u32, Sentence)>> {
 fn add_mentions(sentences: &mut [(u32, Sentence)], table: &DataFrame) -> PolarsResult<bool> {
     let rows = numbers(table, "sentence")?;
     let spans = spans(table, "start", "end")?;
-    let (names, proper) = (table.column("name")?.str()?, table.column("proper")?.bool()?);
+    let (names, proper) = (
+        table.column("name")?.str()?,
+        table.column("proper")?.bool()?,
+    );
     for (i, (row, span)) in rows.into_iter().zip(spans).enumerate() {
         let Some((_, sentence)) = row.and_then(|row| sentences.get_mut(row as usize)) else {
             return Ok(false);

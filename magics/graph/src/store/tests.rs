@@ -8,7 +8,8 @@ use std::time::Duration;
 use mlk8s_corpus::{Unwatched, Watch};
 use tempfile::{TempDir, tempdir};
 
-use super::{MANY_SEGMENTS, Store};
+use super::Store;
+use super::commit::MANY_SEGMENTS;
 use crate::error::GraphError;
 use crate::sample::{document, documents};
 
@@ -32,10 +33,17 @@ fn the_way_to_a_set_of_documents_does_not_matter() {
 
     let (_two, mut one_by_one) = empty();
     for document in all.iter().rev() {
-        one_by_one.add(std::slice::from_ref(document), &Unwatched).unwrap();
+        one_by_one
+            .add(std::slice::from_ref(document), &Unwatched)
+            .unwrap();
     }
-    let extra = document("Extra", "Larry Page met Sergey Brin at Stanford University (SU).");
-    one_by_one.add(std::slice::from_ref(&extra), &Unwatched).unwrap();
+    let extra = document(
+        "Extra",
+        "Larry Page met Sergey Brin at Stanford University (SU).",
+    );
+    one_by_one
+        .add(std::slice::from_ref(&extra), &Unwatched)
+        .unwrap();
     assert_ne!(fingerprint(&at_once), fingerprint(&one_by_one));
     let report = one_by_one.remove(&[extra.id]).unwrap();
     assert_eq!((report.removed, report.documents), (1, 4));
@@ -49,7 +57,9 @@ fn what_is_there_is_not_done_again_unless_its_text_changed() {
     store.add(&all[..3], &Unwatched).unwrap();
     let report = store.add(&all, &Unwatched).unwrap();
     assert_eq!((report.added, report.skipped), (1, 3));
-    all[0].text.push_str(" A new sentence about copper follows.");
+    all[0]
+        .text
+        .push_str(" A new sentence about copper follows.");
     let report = store.add(&all, &Unwatched).unwrap();
     assert_eq!((report.added, report.skipped, report.documents), (1, 3, 4));
     let (_other, mut fresh) = empty();
@@ -87,12 +97,22 @@ impl Watch for StopAfter {
 #[test]
 fn a_stop_keeps_what_is_finished() {
     let (_dir, mut store) = empty();
-    let many: Vec<_> = (0..40).map(|i| document(&format!("T{i}"), &format!("Person{i} visits Town{i}."))).collect();
-    let report = store.add(&many, &StopAfter(5, AtomicUsize::new(0))).unwrap();
-    assert!(report.cancelled && report.added >= 5 && report.added < 40, "{report:?}");
+    let many: Vec<_> = (0..40)
+        .map(|i| document(&format!("T{i}"), &format!("Person{i} visits Town{i}.")))
+        .collect();
+    let report = store
+        .add(&many, &StopAfter(5, AtomicUsize::new(0)))
+        .unwrap();
+    assert!(
+        report.cancelled && report.added >= 5 && report.added < 40,
+        "{report:?}"
+    );
     assert_eq!(store.documents().len(), report.added);
     let rest = store.add(&many, &Unwatched).unwrap();
-    assert_eq!((rest.added, rest.skipped, rest.cancelled), (40 - report.added, report.added, false));
+    assert_eq!(
+        (rest.added, rest.skipped, rest.cancelled),
+        (40 - report.added, report.added, false)
+    );
 }
 
 #[test]
@@ -117,7 +137,10 @@ fn damage_is_told_and_is_no_panic() {
         let path = store.segment_dir("s000001").join(format!("{file}.parquet"));
         let whole = fs::read(&path).unwrap();
         fs::write(&path, &whole[..whole.len() / 2]).unwrap();
-        assert!(matches!(store.load(), Err(GraphError::Damaged { .. })), "{file}");
+        assert!(
+            matches!(store.load(), Err(GraphError::Damaged { .. })),
+            "{file}"
+        );
         fs::write(&path, whole).unwrap();
     }
     store.load().unwrap();
@@ -129,7 +152,10 @@ fn a_second_writer_is_refused_and_a_reader_is_not() {
     store.add(&documents(), &Unwatched).unwrap();
     let lock = store.begin_writing().unwrap();
     let mut second = Store::open(&store.dir).unwrap();
-    assert!(matches!(second.add(&documents(), &Unwatched), Err(GraphError::Busy { .. })));
+    assert!(matches!(
+        second.add(&documents(), &Unwatched),
+        Err(GraphError::Busy { .. })
+    ));
     assert_eq!(fingerprint(&second), fingerprint(&store));
     drop(lock);
     assert_eq!(second.add(&documents(), &Unwatched).unwrap().skipped, 4);
@@ -139,7 +165,14 @@ fn a_second_writer_is_refused_and_a_reader_is_not() {
 fn many_small_segments_are_put_together() {
     let (_dir, mut store) = empty();
     store.commit_after(Duration::ZERO);
-    let many: Vec<_> = (0..60).map(|i| document(&format!("T{i}"), &format!("Person{i} visits Town{}.", i % 7))).collect();
+    let many: Vec<_> = (0..60)
+        .map(|i| {
+            document(
+                &format!("T{i}"),
+                &format!("Person{i} visits Town{}.", i % 7),
+            )
+        })
+        .collect();
     for some in many.chunks(2) {
         store.add(some, &Unwatched).unwrap();
         assert!(store.manifest.segments.len() <= MANY_SEGMENTS);
@@ -156,8 +189,25 @@ fn merges_can_be_taken_back() {
     let (_dir, mut store) = empty();
     store.add(&documents(), &Unwatched).unwrap();
     let merged = fingerprint(&store);
-    let names = |store: &Store| store.load().unwrap().merges().column("name").unwrap().str().unwrap().iter().flatten().map(str::to_owned).collect::<Vec<_>>();
-    assert!(names(&store).contains(&"QA".to_owned()), "{:?}", names(&store));
+    let names = |store: &Store| {
+        store
+            .load()
+            .unwrap()
+            .merges()
+            .column("name")
+            .unwrap()
+            .str()
+            .unwrap()
+            .iter()
+            .flatten()
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    assert!(
+        names(&store).contains(&"QA".to_owned()),
+        "{:?}",
+        names(&store)
+    );
     store.set_unmerged("QA", true).unwrap();
     assert!(!names(&store).contains(&"QA".to_owned()));
     let mut again = Store::open(&store.dir).unwrap();
@@ -170,8 +220,19 @@ fn merges_can_be_taken_back() {
 fn hostile_documents_are_stored_like_others() {
     let (_dir, mut store) = empty();
     let line = "x".repeat(100_000);
-    let texts = ["", "\0\0\0", "<script>alert(1)</script> is a title of <b>Bold</b>.", &line, "é̂́ 🦀 ﬁ\u{202e}", "....\n\n((((\n\n))))"];
-    let all: Vec<_> = texts.iter().enumerate().map(|(i, text)| document(&format!("<T\"{i}\n>"), text)).collect();
+    let texts = [
+        "",
+        "\0\0\0",
+        "<script>alert(1)</script> is a title of <b>Bold</b>.",
+        &line,
+        "é̂́ 🦀 ﬁ\u{202e}",
+        "....\n\n((((\n\n))))",
+    ];
+    let all: Vec<_> = texts
+        .iter()
+        .enumerate()
+        .map(|(i, text)| document(&format!("<T\"{i}\n>"), text))
+        .collect();
     assert_eq!(store.add(&all, &Unwatched).unwrap().documents, texts.len());
     let index = store.load().unwrap();
     index.ask("What is <script>?", &crate::AskOptions::default());

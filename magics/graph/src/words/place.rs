@@ -45,13 +45,19 @@ pub fn place(words: &[(String, f32)], width: f32, height: f32) -> Vec<PlacedWord
         let size = wanted.min(0.9 * width / text_width(text, 1.0).max(0.1));
         (size, text_width(text, size) + SPACE * size, TALL * size)
     };
-    let area: f32 = words.iter().map(|word| sized(word, 1.0)).map(|(_, w, h)| w * h).sum();
+    let area: f32 = words
+        .iter()
+        .map(|word| sized(word, 1.0))
+        .map(|(_, w, h)| w * h)
+        .sum();
     let scale = (FILLED * width * height / area).sqrt().min(1.0);
     let mut placed: Vec<PlacedWord> = Vec::with_capacity(words.len());
     for word in words {
         let (size, w, h) = sized(word, scale);
         let text = &word.0;
-        if let Some((x, y)) = spiral(width, height).find(|&(x, y)| free(x, y, w, h, width, height, &placed)) {
+        if let Some((x, y)) =
+            spiral(width, height).find(|&(x, y)| free(x, y, w, h, width, height, &placed))
+        {
             placed.push(PlacedWord {
                 text: text.clone(),
                 x,
@@ -72,14 +78,19 @@ fn spiral(width: f32, height: f32) -> impl Iterator<Item = (f32, f32)> {
         let out = (step as f32 / STEPS as f32).sqrt();
         let angle = out * TURNS * std::f32::consts::TAU;
         let far = out * std::f32::consts::FRAC_1_SQRT_2;
-        (width * (0.5 + far * angle.cos()), height * (0.5 + far * angle.sin()))
+        (
+            width * (0.5 + far * angle.cos()),
+            height * (0.5 + far * angle.sin()),
+        )
     })
 }
 
 fn free(x: f32, y: f32, w: f32, h: f32, width: f32, height: f32, placed: &[PlacedWord]) -> bool {
-    let inside = x - w / 2.0 >= 0.0 && x + w / 2.0 <= width && y - h / 2.0 >= 0.0 && y + h / 2.0 <= height;
+    let inside =
+        x - w / 2.0 >= 0.0 && x + w / 2.0 <= width && y - h / 2.0 >= 0.0 && y + h / 2.0 <= height;
     let apart = |other: &PlacedWord| {
-        (x - other.x).abs() * 2.0 >= w + other.width || (y - other.y).abs() * 2.0 >= h + other.height
+        (x - other.x).abs() * 2.0 >= w + other.width
+            || (y - other.y).abs() * 2.0 >= h + other.height
     };
     inside && placed.iter().all(apart)
 }
@@ -105,15 +116,17 @@ mod tests {
 
     #[test]
     fn no_two_words_overlap_and_all_are_inside() {
-        let words: Vec<(String, f32)> =
-            (0..90).map(|i| (format!("word number {}", i * i), 100.0 / (i + 1) as f32)).collect();
+        let words: Vec<(String, f32)> = (0..90)
+            .map(|i| (format!("word number {}", i * i), 100.0 / (i + 1) as f32))
+            .collect();
         let placed = place(&words, 900.0, 460.0);
         assert!(placed.len() > 70, "{}", placed.len());
         for (i, a) in placed.iter().enumerate() {
             assert!(a.x - a.width / 2.0 >= 0.0 && a.x + a.width / 2.0 <= 900.0);
             assert!(a.y - a.height / 2.0 >= 0.0 && a.y + a.height / 2.0 <= 460.0);
             for b in &placed[..i] {
-                let apart = (a.x - b.x).abs() * 2.0 >= a.width + b.width || (a.y - b.y).abs() * 2.0 >= a.height + b.height;
+                let apart = (a.x - b.x).abs() * 2.0 >= a.width + b.width
+                    || (a.y - b.y).abs() * 2.0 >= a.height + b.height;
                 assert!(apart, "{} {}", a.text, b.text);
             }
         }
