@@ -219,20 +219,19 @@ impl Evaluator {
         question: &Sender<Asked>,
         n_runs: &mut usize,
     ) -> Result<EvalOutputs, evcxr::Error> {
-        let reader = |asked: evcxr_input::Request| {
-            let (answer, answers) = bounded(1);
-            let asked = Asked {
-                prompt: asked.prompt,
-                password: asked.is_password,
-                answer,
-            };
-            match question.send(asked) {
-                Ok(()) => answers.recv().unwrap_or_default(),
-                Err(_) => String::new(),
-            }
-        };
         let mut callbacks = EvalCallbacks {
-            input_reader: &reader,
+            input_reader: &|asked| {
+                let (answer, answers) = bounded(1);
+                let asked = Asked {
+                    prompt: asked.prompt,
+                    password: asked.is_password,
+                    answer,
+                };
+                match question.send(asked) {
+                    Ok(()) => answers.recv().unwrap_or_default(),
+                    Err(_) => String::new(),
+                }
+            },
         };
         let outputs = self.context.execute_with_callbacks(code, &mut callbacks)?;
         *n_runs += usize::from(!outputs.phases.is_empty());
