@@ -86,7 +86,7 @@ mod tests {
     #[test]
     fn the_bytes_decide_before_the_name() {
         let check = |name: &str, bytes: &[u8], wanted: Option<Kind>| {
-            assert_eq!(kind(Path::new(name), bytes), wanted, "{name}")
+            assert_eq!(kind(Path::new(name), bytes), wanted, "{name}");
         };
         check("paper", b"%PDF-1.7", Some(Kind::Pdf));
         check("paper.txt", b"\n%PDF-1.7", Some(Kind::Pdf));

@@ -6,6 +6,8 @@
 use super::lines::{Column, column};
 use super::words::Word;
 
+/// Places at which a gutter is looked for: every two points on paper, however far apart a broken file puts its words.
+const MAX_TRIES: usize = 400;
 /// Deepest nesting of columns in columns.
 const MAX_DEPTH: u32 = 8;
 /// A region with more words than any sheet of paper holds is not cut.
@@ -101,14 +103,16 @@ impl Finder {
         let mut sorted: Vec<&Word> = words.to_vec();
         sorted.sort_by(|a, b| a.y.total_cmp(&b.y).then(a.x0.total_cmp(&b.x0)));
         let mut best: Option<Gutter> = None;
-        let mut x = left + 0.15 * (right - left);
-        while x < left + 0.85 * (right - left) {
+        let step = (0.7 * (right - left) / MAX_TRIES as f32).max(2.0);
+        let n_tries = (0.7 * (right - left) / step) as usize;
+        for x in (0..n_tries.min(MAX_TRIES))
+            .map(|index| left + 0.15 * (right - left) + index as f32 * step)
+        {
             if let Some(found) = self.stretch(&sorted, x)
                 && best.is_none_or(|best| found.score > best.score)
             {
                 best = Some(found);
             }
-            x += 2.0;
         }
         best
     }

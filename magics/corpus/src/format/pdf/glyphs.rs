@@ -13,6 +13,8 @@ use super::guard::Budget;
 
 /// Deepest nesting of forms in forms.
 const MAX_DEPTH: u32 = 12;
+/// Points from the corner of the page beyond which there is no paper.
+const FAR: f64 = 100_000.0;
 /// What a glyph costs: it is kept until its page is laid out, so that this bounds memory.
 const GLYPH_STEPS: u64 = 8;
 /// What drawing a form costs, in operators.
@@ -269,7 +271,10 @@ impl<'a> Painter<'_, 'a> {
         let (start, end) = (place * Point::ZERO, place * Point::new(advance.x, 0.0));
         let up = place * Point::new(0.0, 1.0) - start;
         let along = place * Point::new(1.0, 0.0) - start;
-        if !(start.x.is_finite() && start.y.is_finite() && end.x.is_finite()) {
+        if ![start.x, start.y, end.x, up.hypot()]
+            .iter()
+            .all(|at| at.abs() < FAR)
+        {
             return;
         }
         let upright = along.x > 0.0 && along.y.abs() < 0.1 * along.x && up.y < 0.0;

@@ -307,6 +307,16 @@ fn forms_in_forms_come_to_an_end() {
 }
 
 #[test]
+fn words_far_off_the_page_are_left_out() {
+    let content = b"BT /F1 12 Tf 72 700 Td (Here is text.) Tj 1e9 0 Td (far) Tj 1 0 0 1 90000 90000 Tm (away) Tj 1e30 0 0 1e30 0 0 Tm (huge) Tj ET";
+    assert!(
+        cleaned(&page(stream(content, ""), "", Vec::new()))
+            .1
+            .contains("Here is text.")
+    );
+}
+
+#[test]
 fn deep_nesting_does_no_harm() {
     let depth = 300_000;
     let nested = format!("{}{}", "[".repeat(depth), "]".repeat(depth));
