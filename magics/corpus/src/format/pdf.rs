@@ -11,7 +11,7 @@
 //! | `pdftotext -raw` (order of drawing) | .970 / .742 | .999 / .806 | .987 / .761 |
 //! | pdf-extract 0.12 (order of drawing) | .970 / .741 | .999 / .807 | .987 / .762 |
 //! | here, extracted | .970 / .743 | .999 / .807 | .987 / .762 |
-//! | here, cleaned | 1.000 / .945 | 1.000 / .945 | .994 / .945 |
+//! | here, cleaned | 1.000 / .945 | 1.000 / .945 | .993 / .945 |
 //!
 //! A page of the conference paper printed by Chromium: `pdftotext` .998 / .991, pdf-extract .986 / .953, here 1.000 / .993.
 //! The order of drawing is the order of reading in files that LaTeX makes, but not in general; here the order comes
