@@ -6,6 +6,7 @@
 mod build;
 mod carb;
 mod layout;
+mod magic;
 mod musique;
 mod tagger;
 
@@ -45,6 +46,11 @@ const ALL: &[Bench] = &[
         name: "layout",
         about: "layout of 30,000 edges: time",
         run: layout::run,
+    },
+    Bench {
+        name: "magic",
+        about: "the smallest magic, request to idle, next to ipykernel: time",
+        run: magic::run,
     },
 ];
 
