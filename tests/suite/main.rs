@@ -4,6 +4,7 @@ mod catalogue;
 mod examples;
 mod kill;
 mod layering;
+mod protocol;
 mod reference;
 mod tidy;
 mod workspace;

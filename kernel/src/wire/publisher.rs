@@ -19,10 +19,11 @@ use super::message::Headers;
 use super::zmtp::{self, Told};
 use super::{Codec, Connection, ConnectionError, Message};
 
-/// Bytes that may wait for one subscriber.
-const FULL: usize = 64 << 20;
-/// How long everybody waits for a subscriber whose queue is full before it loses messages.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// How much may wait, and how long.
+const LIMITS: Limits = Limits {
+    full: 64 << 20,
+    patience: Duration::from_secs(2),
+};
 /// Messages that are kept for the first subscriber.
 const EARLY: usize = 64;
 /// How long a peer has to say what it is.
@@ -34,8 +35,18 @@ pub(crate) struct Publisher {
     shared: Arc<Shared>,
 }
 
+/// How much may wait, and how long.
+#[derive(Clone, Copy)]
+struct Limits {
+    /// Bytes that may wait for one subscriber.
+    full: usize,
+    /// How long everybody waits for a subscriber whose queue is full before it loses messages.
+    patience: Duration,
+}
+
 struct Shared {
     codec: Codec,
+    limits: Limits,
     state: Mutex<State>,
     /// Something was taken out of a queue, or a subscriber left.
     drained: Notify,
@@ -67,18 +78,7 @@ impl Publisher {
         codec: Codec,
     ) -> Result<Publisher, ConnectionError> {
         let endpoint = connection.endpoint(connection.iopub_port);
-        let early = Some(VecDeque::new());
-        let state = Mutex::new(State {
-            early,
-            ..State::default()
-        });
-        let publisher = Publisher {
-            shared: Arc::new(Shared {
-                codec,
-                state,
-                drained: Notify::new(),
-            }),
-        };
+        let publisher = Publisher::new(codec, LIMITS);
         let address = endpoint
             .split_once("://")
             .map_or("", |(_, address)| address)
@@ -96,6 +96,21 @@ impl Publisher {
             Err(error) => Err(ConnectionError::Bind {
                 endpoint,
                 reason: error.to_string(),
+            }),
+        }
+    }
+
+    fn new(codec: Codec, limits: Limits) -> Publisher {
+        let state = State {
+            early: Some(VecDeque::new()),
+            ..State::default()
+        };
+        Publisher {
+            shared: Arc::new(Shared {
+                codec,
+                limits,
+                state: Mutex::new(state),
+                drained: Notify::new(),
             }),
         }
     }
@@ -163,11 +178,15 @@ impl Publisher {
 
     /// Waits while a subscriber's queue is full, and gives up on those that do not move.
     async fn make_room(&self, topic: &Bytes, length: usize) {
+        let Limits {
+            full: limit,
+            patience,
+        } = self.shared.limits;
         let full = |peer: &Peer| {
-            !peer.stuck && peer.wants(topic) && peer.waiting > 0 && peer.waiting + length > FULL
+            !peer.stuck && peer.wants(topic) && peer.waiting > 0 && peer.waiting + length > limit
         };
         let fits = |state: &State| !state.peers.iter().any(full);
-        while timeout(PATIENCE, self.shared.until(fits)).await.is_err() {
+        while timeout(patience, self.shared.until(fits)).await.is_err() {
             let mut state = self.shared.lock();
             for peer in state.peers.iter_mut().filter(|peer| full(peer)) {
                 crate::log(
@@ -223,7 +242,9 @@ impl Publisher {
             };
             writer.write_all(&message).await?;
             writer.flush().await?;
-            self.shared.with_peer(id, |peer| peer.sent(message.len()));
+            let half = self.shared.limits.full / 2;
+            self.shared
+                .with_peer(id, |peer| peer.sent(message.len(), half));
             self.shared.drained.notify_waiters();
         }
     }
@@ -318,9 +339,9 @@ impl Peer {
         self.filled.notify_one();
     }
 
-    fn sent(&mut self, length: usize) {
+    fn sent(&mut self, length: usize, half: usize) {
         self.waiting = self.waiting.saturating_sub(length);
-        self.stuck &= self.waiting > FULL / 2;
+        self.stuck &= self.waiting > half;
     }
 
     fn cancel(&mut self, topic: &Bytes) {
@@ -329,3 +350,6 @@ impl Peer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
