@@ -5,7 +5,7 @@ use anyhow::{Context, Result};
 use crate::advice::Advice;
 use crate::places::Places;
 use crate::say::Say;
-use crate::{compile, doctor, process, python};
+use crate::{compile, doctor, jupyter, process, python};
 
 /// Arguments of `bench`.
 #[derive(clap::Args)]
@@ -18,12 +18,18 @@ pub(crate) struct Bench {
 impl Bench {
     /// Builds, then measures.
     pub(crate) fn run(&self, places: &Places, say: &mut Say) -> Result<()> {
-        doctor::check(places, say)?;
+        let python = doctor::check(places, say)?;
         compile::programs(places, say)?;
+        // Some figures are taken as a Python client sees them.
+        python::prepare(places, say, &python, &[python::JUPYTER])?;
+        jupyter::install_here(places, say)?;
         let mut command = process::clean_command(places.built("mlk8s-bench"));
-        let command = command.args(&self.names).current_dir(&places.root);
-        command.env("MLK8S_STATE", &places.state);
-        process::inherit(command).context("measuring")
+        command
+            .args(&self.names)
+            .current_dir(&places.root)
+            .env("MLK8S_STATE", &places.state)
+            .env("MLK8S_VENV", &places.venv);
+        process::inherit(&mut command).context("measuring")
     }
 }
 
