@@ -4,10 +4,24 @@
 //! `image/svg+xml` is there where the view is a picture. No bundle holds `application/json`, which JupyterLab
 //! would prefer to the HTML.
 
+pub(crate) mod chart;
 pub(crate) mod error;
 pub(crate) mod progress;
 
 mod answer;
+mod chart_bars;
+mod chart_bins;
+mod chart_draw;
+mod chart_frame;
+mod chart_heat;
+mod chart_legend;
+mod chart_pie;
+mod chart_points;
+mod chart_read;
+mod chart_scale;
+mod chart_shape;
+mod chart_tick;
+mod chart_words;
 mod cloud;
 mod escape;
 mod figure;

@@ -1,0 +1,75 @@
+//! Charts of plotly for places without plotly: a picture, a figure with tooltips, and words.
+
+use serde_json::{Map, Value, json};
+
+use super::chart_draw::{self, Picture};
+use super::figure::{self, Figure, Live};
+use super::{chart_read, escape};
+
+/// What the crate `plotly` shows at the end of a cell.
+const PLOTLY: &str = "application/vnd.plotly.v1+json";
+/// The script that adds the tooltips; it has no dependencies and needs no network.
+const SCRIPT: &str = concat!(
+    "(function () {\n\"use strict\";\n",
+    include_str!("page.js"),
+    include_str!("chart.js"),
+    "})();"
+);
+/// What the script's drawing looks like.
+const LIVE_STYLE: &str = include_str!("chart.css");
+
+/// Adds a picture, HTML and text to a bundle that holds plotly's description of a chart only.
+pub(crate) fn enrich(bundle: &mut Map<String, Value>) {
+    if bundle.contains_key("text/html") {
+        return;
+    }
+    let plot = match bundle.get(PLOTLY) {
+        Some(Value::String(text)) => serde_json::from_str(text).unwrap_or_default(),
+        Some(plot) => plot.clone(),
+        None => return,
+    };
+    let picture = chart_draw::picture(&plot);
+    let title = chart_read::title(&plot["layout"]["title"]);
+    let text = text(&title, &picture);
+    let html = html(&text, &picture);
+    bundle.insert("text/html".to_owned(), html.into());
+    bundle.insert("text/plain".to_owned(), text.into());
+    bundle.insert("image/svg+xml".to_owned(), picture.svg.into());
+}
+
+fn text(title: &str, picture: &Picture) -> String {
+    let title = if title.is_empty() { "Chart" } else { title };
+    let mut lines = vec![title.to_owned()];
+    lines.extend(picture.lines.iter().map(|line| format!("  {line}")));
+    if !picture.undrawn.is_empty() {
+        lines.extend(chart_draw::missing(&picture.undrawn).map(|line| format!("  {line}")));
+    }
+    lines.join("\n")
+}
+
+fn html(text: &str, picture: &Picture) -> String {
+    let caption = if picture.undrawn.is_empty() {
+        String::new()
+    } else {
+        let [what, how] = chart_draw::missing(&picture.undrawn);
+        let command = "<code>pip install plotly</code>";
+        let how = escape::text(&how).replace("`pip install plotly`", command);
+        format!("{}; {how}", escape::text(&what))
+    };
+    let figure = Figure {
+        svg: &picture.svg,
+        alt: text,
+        caption,
+        details: None,
+        live: Some(Live {
+            script: SCRIPT,
+            data: json!({"chart": 1}),
+            style: LIVE_STYLE,
+        }),
+    };
+    figure::html(&figure, picture.width)
+}
+
+#[cfg(test)]
+#[path = "chart_tests.rs"]
+mod tests;
