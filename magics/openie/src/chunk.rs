@@ -176,8 +176,8 @@ fn breaks(words: &[Word], from: usize, at: usize, head: bool) -> bool {
 /// Months, whose year ends a phrase.
 #[rustfmt::skip]
 const MONTHS: &[&str] = &[
-    "january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november", "december",
-    "spring", "summer", "autumn", "winter",
+    "january", "february", "march", "april", "may", "june", "july", "august", "september",
+    "october", "november", "december", "spring", "summer", "autumn", "winter",
 ];
 
 /// Marks and adverbs that stand inside a phrase: hyphens, slashes, quotes, "a very small".

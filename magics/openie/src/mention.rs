@@ -11,31 +11,34 @@ const MAX_WORDS: usize = 8;
 /// Words that only point or count and do not belong to a name.
 #[rustfmt::skip]
 const LEADING: &[&str] = &[
-    "million", "billion", "trillion", "thousand", "hundred", "dozen", "many", "several", "few", "other", "such", "same", "own", "various", "different", "certain",
-    "more", "most", "further", "another", "both", "all", "some", "any", "each", "every", "no",
-    "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "first",
-    "second", "third", "last", "next", "previous", "following", "numerous", "additional", "about",
-    "almost", "only", "very", "former", "latter", "particular", "individual", "overall", "whole",
-    "entire", "main", "recent", "current", "subsequent", "respective", "corresponding", "half",
-    "much", "less", "least",
+    "eleven", "twelve", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty",
+    "ninety", "million", "billion", "trillion", "thousand", "hundred", "dozen", "many", "several",
+    "few", "other", "such", "same", "own", "various", "different", "certain", "more", "most",
+    "further", "another", "both", "all", "some", "any", "each", "every", "no", "one", "two",
+    "three", "four", "five", "six", "seven", "eight", "nine", "ten", "first", "second", "third",
+    "last", "next", "previous", "following", "numerous", "additional", "about", "almost", "only",
+    "very", "former", "latter", "particular", "individual", "overall", "whole", "entire", "main",
+    "recent", "current", "subsequent", "respective", "corresponding", "half", "much", "less",
+    "least",
 ];
 
 /// Nouns that say nothing by themselves.
 #[rustfmt::skip]
 const EMPTY: &[&str] = &[
-    "way", "ways", "thing", "things", "lot", "kind", "kinds", "sort", "example", "examples",
-    "fact", "case", "cases", "instance", "addition", "order", "part", "parts", "number",
-    "numbers", "one", "ones", "other", "others", "something", "anything", "nothing", "everything",
-    "someone", "anyone", "everyone", "time", "times", "today", "year", "years", "day", "days",
-    "month", "months", "week", "weeks", "hour", "hours", "minute", "minutes", "second", "seconds",
-    "moment", "end", "beginning", "top", "bottom", "rest", "majority", "use", "term", "terms",
-    "hand", "contrast", "particular", "general", "sense", "point", "respect", "et", "al", "al.",
-    "ie", "eg", "i.e.", "e.g.", "etc", "etc.", "vs", "cf", "monday", "tuesday", "wednesday",
-    "thursday", "friday", "saturday", "sunday", "january", "february", "march", "april", "may",
-    "june", "july", "august", "september", "october", "november", "december", "work", "paper",
-    "section", "figure", "table", "appendix", "result", "results", "set", "type", "types", "form",
-    "respectively", "thanks", "percent", "per", "bit", "couple", "series", "variety", "range",
-    "total", "need",
+    "fig", "fig.", "figs.", "eq", "eq.", "eqs.", "sec.", "tab.", "ref", "ref.", "pp.", "no.",
+    "vol.", "figures", "tables", "sections", "way", "ways", "thing", "things", "lot", "kind",
+    "kinds", "sort", "example", "examples", "fact", "case", "cases", "instance", "addition",
+    "order", "part", "parts", "number", "numbers", "one", "ones", "other", "others", "something",
+    "anything", "nothing", "everything", "someone", "anyone", "everyone", "time", "times",
+    "today", "year", "years", "day", "days", "month", "months", "week", "weeks", "hour", "hours",
+    "minute", "minutes", "second", "seconds", "moment", "end", "beginning", "top", "bottom",
+    "rest", "majority", "use", "term", "terms", "hand", "contrast", "particular", "general",
+    "sense", "point", "respect", "et", "al", "al.", "ie", "eg", "i.e.", "e.g.", "etc", "etc.",
+    "vs", "cf", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday",
+    "january", "february", "march", "april", "may", "june", "july", "august", "september",
+    "october", "november", "december", "work", "paper", "section", "figure", "table", "appendix",
+    "result", "results", "set", "type", "types", "form", "respectively", "thanks", "percent",
+    "per", "bit", "couple", "series", "variety", "range", "total", "need",
 ];
 
 /// Parts of an article that are numbered.
@@ -120,7 +123,7 @@ fn trimmed(words: &[Word], part: Range<usize>) -> Option<Range<usize>> {
     while end > start
         && matches!(
             words[end - 1].pos,
-            Pos::Mark | Pos::Symbol | Pos::Possessive | Pos::Pronoun
+            Pos::Mark | Pos::Symbol | Pos::Possessive | Pos::Pronoun | Pos::Adjective | Pos::Adverb
         )
     {
         end -= 1;
@@ -168,21 +171,26 @@ fn joined_by_of(words: &[Word], last: &Range<usize>, next: &Range<usize>) -> boo
 /// What names of places, bodies and works have before "of": "University of Washington", but not "Ada Lovelace of London".
 #[rustfmt::skip]
 const BODIES: &[&str] = &[
-    "university", "institute", "institution", "college", "school", "academy", "department", "ministry", "faculty", "centre",
-    "center", "laboratory", "bank", "house", "museum", "library", "society", "association", "council", "board", "bureau", "office",
-    "court", "church", "order", "union", "league", "republic", "kingdom", "states", "state", "city", "isle", "gulf", "bay", "cape",
-    "battle", "treaty", "siege", "duke", "king", "queen", "prince", "bishop", "archbishop", "lord", "journal", "proceedings",
-    "annals", "history", "book", "tower", "statue", "temple", "hall", "commission", "committee", "organization", "organisation",
-    "agency", "foundation", "fund", "federation", "chamber", "secretary", "minister", "president", "director", "master", "bachelor",
-    "doctor", "game", "tree", "bill", "declaration", "encyclopedia", "dictionary", "theory", "district", "province", "county",
+    "university", "institute", "institution", "college", "school", "academy", "department",
+    "ministry", "faculty", "centre", "center", "laboratory", "bank", "house", "museum", "library",
+    "society", "association", "council", "board", "bureau", "office", "court", "church", "order",
+    "union", "league", "republic", "kingdom", "states", "state", "city", "isle", "gulf", "bay",
+    "cape", "battle", "treaty", "siege", "duke", "king", "queen", "prince", "bishop",
+    "archbishop", "lord", "journal", "proceedings", "annals", "history", "book", "tower",
+    "statue", "temple", "hall", "commission", "committee", "organization", "organisation",
+    "agency", "foundation", "fund", "federation", "chamber", "secretary", "minister", "president",
+    "director", "master", "bachelor", "doctor", "game", "tree", "bill", "declaration",
+    "encyclopedia", "dictionary", "theory", "district", "province", "county",
 ];
 
 /// Parts of dates.
 #[rustfmt::skip]
 const DATES: &[&str] = &[
-    "january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november", "december",
-    "jan.", "feb.", "mar.", "apr.", "jun.", "jul.", "aug.", "sep.", "sept.", "oct.", "nov.", "dec.", "early", "late", "mid",
-    "monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday", "spring", "summer", "autumn", "winter",
+    "january", "february", "march", "april", "may", "june", "july", "august", "september",
+    "october", "november", "december", "jan.", "feb.", "mar.", "apr.", "jun.", "jul.", "aug.",
+    "sep.", "sept.", "oct.", "nov.", "dec.", "early", "late", "mid", "monday", "tuesday",
+    "wednesday", "thursday", "friday", "saturday", "sunday", "spring", "summer", "autumn",
+    "winter",
 ];
 
 /// Letters enough, no formula, no address, no citation, no empty noun.
@@ -194,7 +202,7 @@ fn says_something(words: &[Word], mention: &Range<usize>) -> bool {
     if words[0].is(NUMBERED)
         && words
             .get(1)
-            .is_none_or(|word| word.pos == Pos::Number || word.text.chars().count() <= 2)
+            .is_some_and(|word| word.pos == Pos::Number || word.text.chars().count() <= 2)
     {
         return false;
     }

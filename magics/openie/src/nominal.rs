@@ -13,8 +13,8 @@ use crate::verb::Kind;
 /// Past forms that do not end in -ed.
 #[rustfmt::skip]
 const PAST: &[&str] = &[
-    "was", "were", "had", "did", "would", "could", "said", "became", "began", "made", "took", "came",
-    "went", "held", "won", "led", "wrote", "found",
+    "was", "were", "had", "did", "would", "could", "said", "became", "began", "made", "took",
+    "came", "went", "held", "won", "led", "wrote", "found",
 ];
 
 impl<'s> Syntax<'s> {

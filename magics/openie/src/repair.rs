@@ -25,6 +25,25 @@ pub(crate) fn join_hyphened(words: &mut [Word]) {
 /// Largest gap at which a word becomes the verb of a clause that has none; of a sentence that has none.
 const VERB_GAPS: [i32; 2] = [25, 45];
 
+/// How much nearer a word is when it agrees with a plural before it: "panels convert sunlight".
+const AGREEMENT: i32 = 90;
+
+/// How far a word is from being the verb of its clause.
+fn gap(words: &[Word], at: usize) -> i32 {
+    let plural = |word: &Word| {
+        word.pos == Pos::Noun
+            && word.lower.ends_with('s')
+            && !["ss", "us", "is", "ics"]
+                .iter()
+                .any(|end| word.lower.ends_with(end))
+    };
+    let agrees = at > 0
+        && plural(&words[at - 1])
+        && !words[at].lower.ends_with('s')
+        && words[at].pos == Pos::Noun;
+    words[at].verb_gap - if agrees { AGREEMENT } else { 0 }
+}
+
 /// A stretch between marks that has no finite verb gets the word that came nearest to one.
 pub(crate) fn restore_verbs(words: &mut [Word]) {
     let finite = |word: &Word| {
@@ -64,9 +83,8 @@ pub(crate) fn restore_verbs(words: &mut [Word]) {
         if !words[from..to].iter().any(&finite) {
             let best = (from.max(1)..to)
                 .filter(|&at| nominal(&words[at]) && follows(at))
-                .min_by_key(|&at| words[at].verb_gap);
-            if let Some(at) =
-                best.filter(|&at| words[at].verb_gap <= VERB_GAPS[usize::from(verbless)])
+                .min_by_key(|&at| gap(words, at));
+            if let Some(at) = best.filter(|&at| gap(words, at) <= VERB_GAPS[usize::from(verbless)])
             {
                 words[at].pos = Pos::Verb;
                 words[at].form = Form::Finite;
@@ -178,10 +196,12 @@ fn open_word(words: &[Word], i: usize) -> Pos {
 /// Forms in -ing that follow a noun as its head: "question answering", "machine learning".
 #[rustfmt::skip]
 const COMPOUND_GERUNDS: &[&str] = &[
-    "answering", "learning", "modelling", "modeling", "processing", "understanding", "making", "testing", "mining",
-    "engineering", "computing", "training", "embedding", "matching", "ranking", "parsing", "tagging", "clustering", "indexing",
-    "programming", "planning", "scheduling", "monitoring", "caching", "sampling", "scaling", "tuning", "prompting", "reasoning",
-    "building", "editing", "sequencing", "imaging", "manufacturing", "farming", "fishing", "banking", "sharing", "solving",
+    "answering", "learning", "modelling", "modeling", "processing", "understanding", "making",
+    "testing", "mining", "engineering", "computing", "training", "embedding", "matching",
+    "ranking", "parsing", "tagging", "clustering", "indexing", "programming", "planning",
+    "scheduling", "monitoring", "caching", "sampling", "scaling", "tuning", "prompting",
+    "reasoning", "building", "editing", "sequencing", "imaging", "manufacturing", "farming",
+    "fishing", "banking", "sharing", "solving",
 ];
 
 /// "BM25", "T5", "BERT" and the parts of "GPT-2" are names, whatever the tagger took them for.
@@ -311,6 +331,20 @@ fn that(words: &[Word], i: usize) -> Pos {
     }
 }
 
+/// Verbs that take another in -ing: "began selling shares".
+#[rustfmt::skip]
+const CATENATIVE: &[&str] = &[
+    "start", "starts", "started", "stop", "stops", "stopped", "begin", "begins", "began", "begun",
+    "keep", "keeps", "kept", "continue", "continues", "continued", "avoid", "avoids", "avoided",
+    "involve", "involves", "involved", "include", "includes", "included", "enjoy", "enjoys",
+    "enjoyed", "like", "likes", "love", "loves", "hate", "prefer", "prefers", "consider",
+    "considers", "considered", "finish", "finished", "quit", "suggest", "suggests", "suggested",
+    "spend", "spends", "spent", "go", "goes", "went", "come", "came", "allow", "allows",
+    "allowed", "permit", "permits", "remember", "risk", "stand", "began", "mean", "means",
+    "meant", "require", "requires", "required", "end", "ended", "try", "tries", "tried", "resume",
+    "resumed",
+];
+
 /// Participles inside a noun phrase are adjectives; a "verb" right after a determiner is a noun.
 fn verb(words: &[Word], i: usize, nominal_after: bool) -> Pos {
     let word = &words[i];
@@ -328,6 +362,13 @@ fn verb(words: &[Word], i: usize, nominal_after: bool) -> Pos {
     if participle
         && nominal_after
         && (in_phrase || matches!(before.pos, Pos::Adjective | Pos::Number))
+    {
+        return Pos::Adjective;
+    }
+    if word.form == Form::Gerund
+        && nominal_after
+        && before.pos == Pos::Verb
+        && !before.is(CATENATIVE)
     {
         return Pos::Adjective;
     }

@@ -257,6 +257,11 @@ impl<'s> Syntax<'s> {
                 role: Role::Reduced,
                 shared_with: None,
             }),
+            Kind::Participle if !object && self.takes_object(number) => Some(Subject {
+                range: far,
+                role: Role::Main,
+                shared_with: None,
+            }),
             Kind::Participle if object || self.finite_follows(number) => Some(Subject {
                 range: near,
                 role: Role::Reduced,
@@ -316,6 +321,35 @@ impl<'s> Syntax<'s> {
             })
             .map_or(0, |at| at + 1);
         (!before[start..].iter().any(Word::is_verbal)).then(|| subject.range.clone())
+    }
+
+    /// "The authors trained networks": a participle with an object right after it is a past tense.
+    fn takes_object(self, number: usize) -> bool {
+        let group = &self.groups[number];
+        let gives = self.words[group.last].is(&[
+            "given",
+            "called",
+            "named",
+            "considered",
+            "made",
+            "elected",
+            "awarded",
+            "shown",
+            "dubbed",
+            "titled",
+            "entitled",
+            "known",
+            "termed",
+            "offered",
+            "paid",
+            "appointed",
+            "nicknamed",
+        ]);
+        let object = self.phrases.at(group.range.end).is_some_and(|phrase| {
+            !self.words[phrase.start].is(&["last", "this", "next"])
+                && self.words[phrase.start].pos != Pos::Number
+        });
+        object && !gives && self.words[group.last].lower.ends_with("ed")
     }
 
     /// Whether a later verb group can be the predicate of the clause.
