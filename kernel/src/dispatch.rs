@@ -68,10 +68,14 @@ pub(crate) fn dispatch(kernel: &Arc<Kernel>, channel: Channel, message: Message)
         Kind::Execute => execute::queue(kernel, origin, content),
         Kind::IsComplete => kernel.answer(&origin, || is_complete::reply(&content)),
         Kind::Complete => {
-            kernel.answer_aside(origin, move |kernel| complete::reply(kernel, content))
+            kernel.answer_aside(&origin, move |kernel| complete::reply(kernel, content));
         }
-        Kind::Inspect => kernel.answer_aside(origin, move |kernel| inspect::reply(kernel, content)),
-        Kind::History => kernel.answer_aside(origin, move |kernel| history::reply(kernel, content)),
+        Kind::Inspect => {
+            kernel.answer_aside(&origin, move |kernel| inspect::reply(kernel, content));
+        }
+        Kind::History => {
+            kernel.answer_aside(&origin, move |kernel| history::reply(kernel, content));
+        }
         Kind::CommInfo => kernel.answer(&origin, comm::info),
         Kind::CommOpen => kernel.attend(&origin, || comm::open(kernel, &origin, &content)),
         Kind::CommMsg | Kind::CommClose => kernel.attend(&origin, || {}),

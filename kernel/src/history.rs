@@ -1,4 +1,4 @@
-//! What was typed in this and earlier sessions, in an SQLite file in the way of IPython; in memory when the file
+//! What was typed in this and earlier sessions, in a database in the way of `IPython`; in memory when its file
 //! cannot be used.
 
 use std::path::Path;
@@ -11,7 +11,7 @@ pub(crate) struct Line {
     /// Number of the session.
     pub(crate) session: i64,
     /// Number of the cell within the session.
-    pub(crate) line: i64,
+    pub(crate) number: i64,
     /// Its text.
     pub(crate) source: String,
     /// The text of its result.
@@ -168,7 +168,7 @@ fn begin(store: rusqlite::Result<Connection>) -> rusqlite::Result<History> {
 fn read(row: &Row<'_>) -> rusqlite::Result<Line> {
     Ok(Line {
         session: row.get(0)?,
-        line: row.get(1)?,
+        number: row.get(1)?,
         source: row.get(2)?,
         output: row.get(3)?,
     })

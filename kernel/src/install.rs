@@ -91,12 +91,12 @@ fn python_prefix() -> Result<PathBuf> {
         .output();
     let said = asked.context("asking `python3` where it is")?;
     let prefix = String::from_utf8_lossy(&said.stdout).trim().to_owned();
-    match prefix.is_empty() {
-        true => Err(anyhow!(
+    if prefix.is_empty() {
+        return Err(anyhow!(
             "`python3` does not say where it is; name the place with `--prefix DIR`"
-        )),
-        false => Ok(PathBuf::from(prefix)),
+        ));
     }
+    Ok(PathBuf::from(prefix))
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use tokio::runtime::Handle;
 
 use crate::dispatch::dispatch;
 use crate::history::History;
-use crate::language::Language;
+use crate::language::{Interrupted, Language};
 use crate::outbox::{Origin, Outbox, State, object};
 use crate::runtime_dir::RuntimeDir;
 use crate::settings::Settings;
@@ -83,7 +83,7 @@ pub(crate) fn start(
     std::thread::spawn(move || {
         waiting_questions
             .iter()
-            .for_each(|question| question(&theirs))
+            .for_each(|question| question(&theirs));
     });
     for (channel, incoming) in [(Channel::Shell, shell), (Channel::Control, control)] {
         let (kernel, runtime) = (Arc::clone(&kernel), runtime.clone());
@@ -148,14 +148,14 @@ impl Kernel {
     /// Answers `origin` on the thread for questions; when too many wait, it is told so.
     pub(crate) fn answer_aside(
         &self,
-        origin: Origin,
+        origin: &Origin,
         work: impl FnOnce(&Kernel) -> Object + Send + 'static,
     ) {
         let theirs = origin.clone();
         let question: Question =
             Box::new(move |kernel: &Kernel| kernel.answer(&theirs, || work(kernel)));
         if self.questions.try_send(question).is_err() {
-            self.answer(&origin, || failure("Busy", "too many requests wait", &[]));
+            self.answer(origin, || failure("Busy", "too many requests wait", &[]));
         }
     }
 
@@ -190,7 +190,9 @@ impl Kernel {
         // Whoever waits for what the user types gets nothing.
         locked(&self.asking).take();
         let stopped = self.language.interrupt();
-        crate::log(&format!("interrupt: {stopped:?}"));
+        if stopped != Interrupted::Nothing {
+            crate::log(&format!("interrupted: {stopped:?}"));
+        }
     }
 
     /// Ends the kernel; what is already on its way still leaves.

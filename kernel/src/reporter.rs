@@ -63,11 +63,11 @@ impl<'a> Reporter<'a> {
             } else {
                 step.bundle()
             };
-            self.publish("update_display_data", id, bundle);
+            self.publish("update_display_data", id, &bundle);
         }
     }
 
-    fn publish(&self, kind: &'static str, id: Uuid, data: Object) {
+    fn publish(&self, kind: &'static str, id: Uuid, data: &Object) {
         let content =
             json!({ "data": data, "metadata": {}, "transient": { "display_id": id.to_string() } });
         self.outbox.publish(kind, self.parent, object(content));
@@ -92,12 +92,12 @@ impl Progress for Reporter<'_> {
         match shown.display {
             Some((id, renewed)) if now.duration_since(renewed) >= RENEWAL => {
                 shown.display = Some((id, now));
-                self.publish("update_display_data", id, step.bundle());
+                self.publish("update_display_data", id, &step.bundle());
             }
             None if elapsed >= PATIENCE => {
                 let id = Uuid::new_v4();
                 shown.display = Some((id, now));
-                self.publish("display_data", id, step.bundle());
+                self.publish("display_data", id, &step.bundle());
             }
             _ => {}
         }

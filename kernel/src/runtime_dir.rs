@@ -1,18 +1,25 @@
 //! The directory in which values cross from magics to Rust cells: in memory where there is room, gone when we are.
 
+use std::fs::{File, Permissions};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 
 use nix::sys::statvfs::statvfs;
+use tempfile::TempDir;
 
 /// Free bytes that a file system in memory needs for us to use it.
 const ROOM: u64 = 512 << 20;
-const PREFIX: &str = "mlk8s-";
+const PREFIX: &str = "mlk8s-values-";
+/// The file in the directory that a living process holds locked.
+const LOCK: &str = "lock";
 
-/// A directory that is removed with this value.
+/// A directory of this process, readable by nobody else, that is removed with this value.
 #[derive(Debug)]
 pub(crate) struct RuntimeDir {
-    path: PathBuf,
+    dir: TempDir,
+    /// Says that we live, to processes in other containers, too, which do not see our number.
+    _lock: File,
 }
 
 impl RuntimeDir {
@@ -28,48 +35,39 @@ impl RuntimeDir {
     }
 
     fn make_in(parent: &Path) -> io::Result<RuntimeDir> {
-        let path = parent.join(format!("{PREFIX}{}", std::process::id()));
-        // Left by an earlier process with our number.
-        let _ = std::fs::remove_dir_all(&path);
-        private_dir(&path)?;
-        Ok(RuntimeDir { path })
+        let dir = tempfile::Builder::new()
+            .prefix(PREFIX)
+            .permissions(Permissions::from_mode(0o700))
+            .tempdir_in(parent)?;
+        let lock = File::create(dir.path().join(LOCK))?;
+        lock.lock()?;
+        Ok(RuntimeDir { dir, _lock: lock })
     }
 
     /// Where it is.
     pub(crate) fn path(&self) -> &Path {
-        &self.path
+        self.dir.path()
     }
-}
-
-impl Drop for RuntimeDir {
-    fn drop(&mut self) {
-        // What stays behind is removed by the next kernel that starts.
-        let _ = std::fs::remove_dir_all(&self.path);
-    }
-}
-
-/// A directory that nobody else may read: values may be private.
-fn private_dir(path: &Path) -> io::Result<()> {
-    use std::os::unix::fs::DirBuilderExt as _;
-    std::fs::DirBuilder::new().mode(0o700).create(path)
 }
 
 fn has_room(dir: &Path) -> bool {
     statvfs(dir).is_ok_and(|room| room.blocks_available() * room.fragment_size() >= ROOM)
 }
 
-/// Removes the directories of processes that are no longer alive.
+/// Removes the directories whose lock nobody holds.
 fn remove_orphans(parent: &Path) {
-    if !Path::new("/proc/self").exists() {
-        return;
-    }
     for entry in std::fs::read_dir(parent).into_iter().flatten().flatten() {
-        let name = entry.file_name();
-        let process = name
+        let is_ours = entry
+            .file_name()
             .to_str()
-            .and_then(|name| name.strip_prefix(PREFIX)?.parse::<u32>().ok());
-        if process.is_some_and(|id| !Path::new("/proc").join(id.to_string()).exists()) {
-            // Another user's directory stays.
+            .is_some_and(|name| name.starts_with(PREFIX));
+        if !is_ours {
+            continue;
+        }
+        // One without a lock is just being made; another user's cannot be opened.
+        let free = File::open(entry.path().join(LOCK)).is_ok_and(|lock| lock.try_lock().is_ok());
+        if free {
+            // What stays behind is tried again by the next kernel.
             let _ = std::fs::remove_dir_all(entry.path());
         }
     }
@@ -81,7 +79,6 @@ mod tests {
 
     #[test]
     fn it_is_ours_alone_and_goes_with_us() {
-        use std::os::unix::fs::PermissionsExt as _;
         let parent = tempfile::tempdir().unwrap();
         let made = RuntimeDir::make_in(parent.path()).unwrap();
         let path = made.path().to_owned();
@@ -93,15 +90,15 @@ mod tests {
     #[test]
     fn directories_of_dead_processes_are_removed() {
         let parent = tempfile::tempdir().unwrap();
-        let dead = parent.path().join(format!("{PREFIX}{}", u32::MAX));
-        let alive = parent
-            .path()
-            .join(format!("{PREFIX}{}", std::process::id()));
+        let alive = RuntimeDir::make_in(parent.path()).unwrap();
+        let dead = parent.path().join(format!("{PREFIX}dead"));
+        let new = parent.path().join(format!("{PREFIX}new"));
         let other = parent.path().join("mlk8s-notes");
-        for dir in [&dead, &alive, &other] {
+        for dir in [&dead, &new, &other] {
             std::fs::create_dir(dir).unwrap();
         }
+        std::fs::write(dead.join(LOCK), "").unwrap();
         remove_orphans(parent.path());
-        assert!(!dead.exists() && alive.exists() && other.exists());
+        assert!(!dead.exists() && alive.path().exists() && new.exists() && other.exists());
     }
 }

@@ -151,7 +151,7 @@ impl Worker {
             self.kernel.set_names(names);
             match done.unwrap_or_else(|_| Err(internal_failure()))? {
                 Yield::Nothing => {}
-                Yield::Shown(bundle) => self.show(running, bundle, index + 1 == segments.len()),
+                Yield::Shown(bundle) => self.show(running, &bundle, index + 1 == segments.len()),
                 Yield::Page(bundle) => running
                     .pages
                     .push(json!({ "source": "page", "data": bundle, "start": 0 })),
@@ -160,7 +160,7 @@ impl Worker {
         Ok(())
     }
 
-    fn show(&self, running: &mut Running<'_>, data: Object, is_last: bool) {
+    fn show(&self, running: &mut Running<'_>, data: &Object, is_last: bool) {
         if running.request.silent || data.is_empty() {
             return;
         }

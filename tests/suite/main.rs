@@ -4,6 +4,7 @@ mod catalogue;
 mod examples;
 mod kill;
 mod layering;
+#[cfg(test)]
 mod protocol;
 mod reference;
 mod tidy;

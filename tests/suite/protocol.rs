@@ -74,7 +74,7 @@ fn a_magic_from_busy_to_idle() {
 #[test]
 fn sockets_may_be_files() {
     let mut frontend = Frontend::start(Transport::Ipc);
-    let talk = frontend.ask("kernel_info_request", json!({}));
+    let talk = frontend.ask("kernel_info_request", &json!({}));
     check(&talk, &[]);
     assert!(frontend.beats());
     frontend.leave();
@@ -84,8 +84,8 @@ fn sockets_may_be_files() {
 fn the_kernel_says_who_it_is_on_both_channels() {
     let mut frontend = Frontend::start(Transport::Tcp);
     for talk in [
-        frontend.ask("kernel_info_request", json!({})),
-        frontend.command("kernel_info_request", json!({})),
+        frontend.ask("kernel_info_request", &json!({})),
+        frontend.command("kernel_info_request", &json!({})),
     ] {
         check(&talk, &[]);
         let language = &talk.reply["language_info"];
@@ -111,12 +111,12 @@ fn nothing_is_shown_of_a_silent_cell() {
     let mut frontend = Frontend::start(Transport::Tcp);
     let mut request = cell("%lsmagic");
     request["silent"] = json!(true);
-    let talk = frontend.ask("execute_request", request);
+    let talk = frontend.ask("execute_request", &request);
     check(&talk, &[]);
     assert_eq!(talk.reply["execution_count"], 0);
     let mut request = cell("%lsmagic");
     request["store_history"] = json!(false);
-    let talk = frontend.ask("execute_request", request);
+    let talk = frontend.ask("execute_request", &request);
     check(
         &talk,
         &[
@@ -124,9 +124,9 @@ fn nothing_is_shown_of_a_silent_cell() {
             "execute_result magic what it does",
         ],
     );
-    let minimal = frontend.ask("execute_request", json!({"code": ""}));
+    let minimal = frontend.ask("execute_request", &json!({"code": ""}));
     check(&minimal, &["execute_input 1 "]);
-    let wrong = frontend.ask("execute_request", json!({}));
+    let wrong = frontend.ask("execute_request", &json!({}));
     check(&wrong, &[]);
     assert_eq!(wrong.reply["ename"], "BadRequest");
     frontend.leave();
@@ -161,13 +161,13 @@ fn questions_beside_the_cells_are_answered() {
         ("fn )", json!({"status": "invalid"})),
         ("%lsmagic", json!({"status": "complete"})),
     ] {
-        let talk = frontend.ask("is_complete_request", json!({"code": code}));
+        let talk = frontend.ask("is_complete_request", &json!({"code": code}));
         check(&talk, &[]);
         assert_eq!(talk.reply, expected, "{code}");
     }
     let talk = frontend.ask(
         "complete_request",
-        json!({"code": "1;\n%lsm", "cursor_pos": 7}),
+        &json!({"code": "1;\n%lsm", "cursor_pos": 7}),
     );
     check(&talk, &[]);
     assert_eq!(talk.reply["matches"], json!(["%lsmagic"]));
@@ -177,7 +177,7 @@ fn questions_beside_the_cells_are_answered() {
     );
     let talk = frontend.ask(
         "complete_request",
-        json!({"code": "%kg show --", "cursor_pos": 11}),
+        &json!({"code": "%kg show --", "cursor_pos": 11}),
     );
     check(&talk, &[]);
     assert!(
@@ -190,7 +190,7 @@ fn questions_beside_the_cells_are_answered() {
     );
     let talk = frontend.ask(
         "inspect_request",
-        json!({"code": "%kg build", "cursor_pos": 4, "detail_level": 0}),
+        &json!({"code": "%kg build", "cursor_pos": 4, "detail_level": 0}),
     );
     check(&talk, &[]);
     assert_eq!(talk.reply["found"], true);
@@ -202,21 +202,21 @@ fn questions_beside_the_cells_are_answered() {
         "{}",
         talk.reply
     );
-    let talk = frontend.ask("comm_info_request", json!({}));
+    let talk = frontend.ask("comm_info_request", &json!({}));
     assert_eq!(talk.reply, json!({"status": "ok", "comms": {}}));
     let id = frontend.send(
         "comm_open",
-        json!({"comm_id": "a", "target_name": "nobody", "data": {}}),
+        &json!({"comm_id": "a", "target_name": "nobody", "data": {}}),
     );
     assert_eq!(
         frontend.until_idle(&id),
         ["status busy", "comm_close", "status idle"]
     );
-    let id = frontend.send("no_such_request", json!({}));
+    let id = frontend.send("no_such_request", &json!({}));
     assert_eq!(frontend.until_idle(&id), ["status busy", "status idle"]);
     let talk = frontend.command(
         "debug_request",
-        json!({"seq": 1, "type": "request", "command": "initialize"}),
+        &json!({"seq": 1, "type": "request", "command": "initialize"}),
     );
     assert_eq!(talk.reply["success"], false);
     frontend.leave();
@@ -229,7 +229,7 @@ fn the_history_is_kept() {
         frontend.run(code);
     }
     let mut lines = |request: Value| {
-        let talk = frontend.ask("history_request", request);
+        let talk = frontend.ask("history_request", &request);
         check(&talk, &[]);
         talk.reply["history"].clone()
     };
@@ -250,7 +250,7 @@ fn the_history_is_kept() {
 #[test]
 fn an_interrupt_stops_a_magic_and_the_cells_behind_it() {
     let mut frontend = Frontend::start(Transport::Tcp);
-    let idle = frontend.command("interrupt_request", json!({}));
+    let idle = frontend.command("interrupt_request", &json!({}));
     check(&idle, &[]);
     let articles = frontend.dir.path().join("articles");
     std::fs::create_dir(&articles).unwrap();
@@ -261,11 +261,11 @@ fn an_interrupt_stops_a_magic_and_the_cells_behind_it() {
         )
         .unwrap();
     }
-    let id = frontend.send("execute_request", cell("%corpus articles"));
-    let next = frontend.send("execute_request", cell("%lsmagic"));
+    let id = frontend.send("execute_request", &cell("%corpus articles"));
+    let next = frontend.send("execute_request", &cell("%lsmagic"));
     let begun = [frontend.published().kind, frontend.published().kind];
     assert_eq!(begun, ["status", "execute_input"]);
-    let stop = frontend.send_command("interrupt_request", json!({}));
+    let stop = frontend.send_command("interrupt_request", &json!({}));
     let mut states = Vec::new();
     while states.len() < 5 {
         let message = frontend.published();
@@ -344,13 +344,13 @@ fn rust_cells_keep_their_values_and_say_what_is_wrong() {
     );
     let mut request = cell("x + 1");
     request["user_expressions"] = json!({"double": "x * 2", "wrong": "nothing"});
-    let talk = frontend.ask("execute_request", request);
+    let talk = frontend.ask("execute_request", &request);
     assert_eq!(
         talk.reply["user_expressions"]["double"]["data"]["text/plain"], "42",
         "{talk:?}"
     );
     assert_eq!(talk.reply["user_expressions"]["wrong"]["status"], "error");
-    let id = frontend.send("execute_request", cell(ASKS));
+    let id = frontend.send("execute_request", &cell(ASKS));
     assert_eq!(
         frontend.answer("Ada"),
         json!({"prompt": "Name?", "password": false})
@@ -360,7 +360,7 @@ fn rust_cells_keep_their_values_and_say_what_is_wrong() {
     assert_eq!(frontend.reply("execute_request", &id)["status"], "ok");
     let talk = frontend.ask(
         "complete_request",
-        json!({"code": "x.pow", "cursor_pos": 5}),
+        &json!({"code": "x.pow", "cursor_pos": 5}),
     );
     assert!(
         talk.reply["matches"].to_string().contains("pow"),
@@ -373,7 +373,7 @@ fn rust_cells_keep_their_values_and_say_what_is_wrong() {
 #[test]
 fn a_frontend_may_leave_before_rust_is_ready() {
     let mut frontend = Frontend::start(Transport::Tcp);
-    let id = frontend.send("execute_request", cell("1 + 1"));
+    let id = frontend.send("execute_request", &cell("1 + 1"));
     assert_eq!(
         [frontend.published().parent, frontend.published().parent],
         [id.clone(), id]

@@ -11,6 +11,7 @@ use crate::worker::Execution;
 
 /// A cell and how it is to be run. Minimal frontends send the code only.
 #[derive(Debug, Clone, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "the protocol has them")]
 pub(crate) struct ExecuteRequest {
     /// The cell.
     pub(crate) code: String,

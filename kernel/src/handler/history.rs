@@ -48,9 +48,12 @@ pub(crate) fn reply(kernel: &Kernel, content: Object) -> Object {
     let found = locked(&kernel.history).find(&wanted(request));
     let lines: Vec<Value> = found
         .into_iter()
-        .map(|line| match with_output {
-            true => json!([line.session, line.line, [line.source, line.output]]),
-            false => json!([line.session, line.line, line.source]),
+        .map(|line| {
+            if with_output {
+                json!([line.session, line.number, [line.source, line.output]])
+            } else {
+                json!([line.session, line.number, line.source])
+            }
         })
         .collect();
     object(json!({ "status": "ok", "history": lines }))

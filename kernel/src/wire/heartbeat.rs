@@ -8,17 +8,17 @@ use zeromq::{RepSocket, Socket as _, SocketRecv as _, SocketSend as _};
 use super::ConnectionError;
 
 /// Answers heartbeats on `endpoint` from now on; returns when it listens.
-pub(super) fn start(endpoint: String) -> Result<(), ConnectionError> {
+pub(super) fn start(endpoint: &str) -> Result<(), ConnectionError> {
     let (bound, listening) = mpsc::channel();
     let cannot = |reason: &dyn ToString| ConnectionError::Bind {
-        endpoint: endpoint.clone(),
+        endpoint: endpoint.to_owned(),
         reason: reason.to_string(),
     };
     let runtime = Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| cannot(&error))?;
-    let address = endpoint.clone();
+    let address = endpoint.to_owned();
     std::thread::spawn(move || {
         runtime.block_on(async move {
             let mut socket = RepSocket::new();

@@ -73,7 +73,7 @@ impl Codec {
     }
 
     /// The message that `frames` are.
-    pub(crate) fn decode(&self, frames: Vec<Bytes>) -> Result<Message, MessageError> {
+    pub(crate) fn decode(&self, frames: &[Bytes]) -> Result<Message, MessageError> {
         let delimiter = frames.iter().position(|frame| frame.as_ref() == DELIMITER);
         let at = delimiter.ok_or(MessageError::Truncated)?;
         let Some([signature, header, parent, metadata, content]) = frames.get(at + 1..at + 6)
@@ -205,7 +205,7 @@ mod tests {
     fn what_is_written_is_read() {
         for key in ["", "secret"] {
             let codec = Codec::new(key);
-            assert_eq!(codec.decode(codec.encode(&sample())).unwrap(), sample());
+            assert_eq!(codec.decode(&codec.encode(&sample())).unwrap(), sample());
         }
     }
 
@@ -214,10 +214,13 @@ mod tests {
         let codec = Codec::new("secret");
         let mut frames = codec.encode(&sample());
         frames[6] = Bytes::from_static(b"{\"data\":{}}");
-        assert!(matches!(codec.decode(frames), Err(MessageError::Signature)));
+        assert!(matches!(
+            codec.decode(&frames),
+            Err(MessageError::Signature)
+        ));
         let unsigned = Codec::new("").encode(&sample());
         assert!(matches!(
-            codec.decode(unsigned),
+            codec.decode(&unsigned),
             Err(MessageError::Signature)
         ));
     }
@@ -228,17 +231,14 @@ mod tests {
         let frames = codec.encode(&sample());
         for n in 0..7 {
             assert!(
-                matches!(
-                    codec.decode(frames[..n].to_vec()),
-                    Err(MessageError::Truncated)
-                ),
+                matches!(codec.decode(&frames[..n]), Err(MessageError::Truncated)),
                 "{n}"
             );
         }
         let mut list = frames.clone();
         list[6] = Bytes::from_static(b"[]");
         assert!(matches!(
-            codec.decode(list),
+            codec.decode(&list),
             Err(MessageError::Json {
                 part: "content",
                 ..

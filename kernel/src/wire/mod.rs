@@ -61,7 +61,7 @@ impl Wire {
     /// Binds every socket that `connection` names.
     pub(crate) async fn bind(connection: &Connection) -> Result<Wire, ConnectionError> {
         let codec = connection.codec()?;
-        heartbeat::start(connection.endpoint(connection.hb_port))?;
+        heartbeat::start(&connection.endpoint(connection.hb_port))?;
         let (shell_out, shell) = router(connection, connection.shell_port).await?;
         let (control_out, control) = router(connection, connection.control_port).await?;
         let (stdin_out, stdin) = router(connection, connection.stdin_port).await?;
@@ -108,7 +108,7 @@ impl Incoming {
     pub(crate) async fn next(&mut self) -> Option<Message> {
         loop {
             let frames = self.socket.recv().await.ok()?;
-            match self.codec.decode(frames.into_vec()) {
+            match self.codec.decode(&frames.into_vec()) {
                 Ok(message) => return Some(message),
                 Err(error) => crate::log(&format!(
                     "a message on {:?} was skipped: {error}",

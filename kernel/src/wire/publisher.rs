@@ -83,13 +83,12 @@ impl Publisher {
             .split_once("://")
             .map_or("", |(_, address)| address)
             .to_owned();
-        let bound = match connection.is_ipc() {
-            true => {
-                UnixListener::bind(&address).map(|listener| publisher.clone().accept_unix(listener))
-            }
-            false => TcpListener::bind(&address)
+        let bound = if connection.is_ipc() {
+            UnixListener::bind(&address).map(|listener| publisher.clone().accept_unix(listener))
+        } else {
+            TcpListener::bind(&address)
                 .await
-                .map(|listener| publisher.clone().accept_tcp(listener)),
+                .map(|listener| publisher.clone().accept_tcp(listener))
         };
         match bound {
             Ok(()) => Ok(publisher),

@@ -109,15 +109,12 @@ fn command(name: &[u8], rest: &[u8]) -> Bytes {
 }
 
 fn put_frame(bytes: &mut BytesMut, flags: u8, body: &[u8]) {
-    match u8::try_from(body.len()) {
-        Ok(length) => {
-            bytes.put_u8(flags);
-            bytes.put_u8(length);
-        }
-        Err(_) => {
-            bytes.put_u8(flags | LONG);
-            bytes.put_u64(body.len() as u64);
-        }
+    if let Ok(length) = u8::try_from(body.len()) {
+        bytes.put_u8(flags);
+        bytes.put_u8(length);
+    } else {
+        bytes.put_u8(flags | LONG);
+        bytes.put_u64(body.len() as u64);
     }
     bytes.put_slice(body);
 }

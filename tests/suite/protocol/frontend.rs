@@ -14,7 +14,7 @@ use zeromq::{DealerSocket, ReqSocket, Socket, SocketRecv, SocketSend, SubSocket,
 use super::launch::{KEY, Running, Transport, connection_file, spawn};
 
 /// A kernel that says nothing for so long is stuck. Cells may wait for a compiler on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(240);
+const PATIENCE: Duration = Duration::from_mins(4);
 /// How long a message that should not be there may take.
 const SILENCE: Duration = Duration::from_millis(100);
 
@@ -93,7 +93,7 @@ impl Frontend {
     }
 
     /// Sends a request on the shell channel and reads all that comes of it.
-    pub(super) fn ask(&mut self, kind: &str, content: Value) -> Talk {
+    pub(super) fn ask(&mut self, kind: &str, content: &Value) -> Talk {
         let id = self.send(kind, content);
         let seen = self.until_idle(&id);
         let reply = self.reply(kind, &id);
@@ -101,7 +101,7 @@ impl Frontend {
     }
 
     /// The same on the control channel.
-    pub(super) fn command(&mut self, kind: &str, content: Value) -> Talk {
+    pub(super) fn command(&mut self, kind: &str, content: &Value) -> Talk {
         let id = self.send_command(kind, content);
         let seen = self.until_idle(&id);
         let reply = self.command_reply(kind, &id);
@@ -110,19 +110,19 @@ impl Frontend {
 
     /// Runs a cell.
     pub(super) fn run(&mut self, code: &str) -> Talk {
-        self.ask("execute_request", cell(code))
+        self.ask("execute_request", &cell(code))
     }
 
     /// Sends a request on the shell channel; its identifier.
-    pub(super) fn send(&mut self, kind: &str, content: Value) -> String {
-        let (id, frames) = self.frames(kind, &content, KEY);
+    pub(super) fn send(&mut self, kind: &str, content: &Value) -> String {
+        let (id, frames) = self.frames(kind, content, KEY);
         self.runtime.block_on(self.shell.send(frames)).unwrap();
         id
     }
 
     /// Sends a request on the control channel; its identifier.
-    pub(super) fn send_command(&mut self, kind: &str, content: Value) -> String {
-        let (id, frames) = self.frames(kind, &content, KEY);
+    pub(super) fn send_command(&mut self, kind: &str, content: &Value) -> String {
+        let (id, frames) = self.frames(kind, content, KEY);
         self.runtime.block_on(self.control.send(frames)).unwrap();
         id
     }
@@ -203,7 +203,7 @@ impl Frontend {
 
     /// Ends the kernel and makes sure that it has nothing more to say.
     pub(super) fn leave(mut self) {
-        let talk = self.command("shutdown_request", json!({"restart": false}));
+        let talk = self.command("shutdown_request", &json!({"restart": false}));
         assert_eq!(talk.reply, json!({"status": "ok", "restart": false}));
         assert_eq!(talk.seen, ["status busy", "status idle"]);
         let status = self.kernel.wait();
@@ -226,7 +226,7 @@ impl Frontend {
 
     /// Ends the kernel in the middle of whatever it does.
     pub(super) fn leave_at_once(mut self) {
-        self.send_command("shutdown_request", json!({"restart": true}));
+        self.send_command("shutdown_request", &json!({"restart": true}));
         let status = self.kernel.wait();
         assert!(status.success(), "{status}");
     }
@@ -245,7 +245,9 @@ impl Frontend {
             content.to_string(),
         ];
         let mut hash = Hmac::<Sha256>::new_from_slice(key.as_bytes()).unwrap();
-        parts.iter().for_each(|part| hash.update(part.as_bytes()));
+        for part in &parts {
+            hash.update(part.as_bytes());
+        }
         let mut frames = vec![
             "<IDS|MSG>".to_owned(),
             hex::encode(hash.finalize().into_bytes()),
@@ -320,7 +322,9 @@ fn read(runtime: &Runtime, socket: &mut impl SocketRecv, name: &str) -> Message 
         .unwrap();
     let parts = &frames[at + 2..];
     let mut hash = Hmac::<Sha256>::new_from_slice(KEY.as_bytes()).unwrap();
-    parts[..4].iter().for_each(|part| hash.update(part));
+    for part in &parts[..4] {
+        hash.update(part);
+    }
     assert_eq!(
         frames[at + 1],
         hex::encode(hash.finalize().into_bytes()),

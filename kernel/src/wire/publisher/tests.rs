@@ -129,7 +129,7 @@ fn a_flush_waits_for_what_is_under_way() {
         welcome(&mut peer).await;
         publisher.publish(&message(1)).await;
         let reading = tokio::spawn(async move { [frame(&mut peer).await, frame(&mut peer).await] });
-        publisher.flush(Duration::from_secs(60)).await;
+        publisher.flush(Duration::from_mins(1)).await;
         assert!(
             publisher
                 .shared
