@@ -7,6 +7,7 @@ mod argument;
 mod chunk;
 mod clause;
 mod confidence;
+mod extent;
 mod features;
 mod mention;
 mod model;
