@@ -284,7 +284,7 @@ pub(crate) fn bar(out: &mut String, heat: &Heat, title: &str, left: f64, [top, b
         let share = 1.0 - (i as f64 + 0.5) / PIECES as f64;
         let _ = writeln!(
             out,
-            "<rect x=\"{left:.1}\" y=\"{:.2}\" width=\"14\" height=\"{:.2}\" fill=\"{}\"/>",
+            "<rect x=\"{left:.1}\" y=\"{:.2}\" width=\"14\" height=\"{:.2}\" fill=\"{}\" shape-rendering=\"crispEdges\"/>",
             top + i as f64 * tall,
             tall + 0.4,
             hex(heat.colours.mix(low + share * (high - low)))

@@ -1,5 +1,6 @@
 //! What a chart is made of: rectangles, lines, dots and words in the coordinates of its axes.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use super::chart_scale::Scale;
@@ -8,6 +9,9 @@ use super::escape;
 
 /// From this many shapes on, each one is drawn without its own tooltip.
 pub(crate) const MANY: usize = 4000;
+
+/// From this many shapes on, dots that look the same are one path.
+const CROWD: usize = 20_000;
 
 /// A thing to draw; places are in the coordinates of the axes, sizes in pixels.
 pub(crate) enum Shape {
@@ -81,8 +85,10 @@ pub(crate) fn largest(shapes: &[Shape]) -> f64 {
 /// Draws `shapes`, in their order.
 pub(crate) fn draw(out: &mut String, shapes: &[&Shape], x: &Scale, y: &Scale) {
     let tips = shapes.len() <= MANY;
+    let crowded = shapes.len() > CROWD;
     for shape in shapes {
         match shape {
+            Shape::Dot { .. } if crowded => {}
             Shape::Rect { .. } => rect(out, shape, x, y, tips),
             Shape::Line { .. } => line(out, shape, x, y),
             Shape::Dot {
@@ -118,6 +124,40 @@ pub(crate) fn draw(out: &mut String, shapes: &[&Shape], x: &Scale, y: &Scale) {
             }
         }
     }
+    if crowded {
+        crowd(out, shapes, x, y);
+    }
+}
+
+/// Very many dots, as round ends of lines without length.
+fn crowd(out: &mut String, shapes: &[&Shape], x: &Scale, y: &Scale) {
+    let mut paths: BTreeMap<(&str, u32, u32), String> = BTreeMap::new();
+    for shape in shapes {
+        if let Shape::Dot {
+            at,
+            radius,
+            fill,
+            opacity,
+            ..
+        } = shape
+        {
+            let look = (
+                fill.as_str(),
+                (radius * 20.0) as u32,
+                (opacity * 100.0) as u32,
+            );
+            let path = paths.entry(look).or_default();
+            let _ = write!(path, "M{:.1} {:.1}h0", x.pixel(at[0]), y.pixel(at[1]));
+        }
+    }
+    for ((fill, width, opacity), path) in paths {
+        let _ = writeln!(
+            out,
+            "<path d=\"{path}\" stroke=\"{fill}\" stroke-width=\"{:.1}\" stroke-linecap=\"round\" opacity=\"{:.2}\"/>",
+            f64::from(width) / 10.0,
+            f64::from(opacity) / 100.0
+        );
+    }
 }
 
 fn rect(out: &mut String, shape: &Shape, x: &Scale, y: &Scale, tips: bool) {
@@ -147,6 +187,8 @@ fn rect(out: &mut String, shape: &Shape, x: &Scale, y: &Scale, tips: bool) {
             out,
             " stroke=\"{fill}\" stroke-width=\"1.4\" fill-opacity=\".35\""
         );
+    } else {
+        out.push_str(" shape-rendering=\"crispEdges\"");
     }
     finish(out, *opacity, if tips { tip } else { "" });
 }
