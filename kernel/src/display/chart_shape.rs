@@ -172,8 +172,13 @@ fn rect(out: &mut String, shape: &Shape, x: &Scale, y: &Scale, tips: bool) {
     else {
         return;
     };
-    let [left, right] = across.map(|at| x.pixel(at));
-    let [top, bottom] = along.map(|at| y.pixel(at));
+    // A bar on a logarithmic axis begins infinitely far below it.
+    let within = |scale: &Scale, at: f64| {
+        let [from, to] = scale.pixels;
+        scale.pixel(at).clamp(from.min(to), from.max(to))
+    };
+    let [left, right] = across.map(|at| within(x, at));
+    let [top, bottom] = along.map(|at| within(y, at));
     let _ = write!(
         out,
         "<rect x=\"{:.1}\" y=\"{:.1}\" width=\"{:.1}\" height=\"{:.1}\" fill=\"{fill}\"",
