@@ -285,6 +285,7 @@ fn bundle(outputs: &EvalOutputs) -> Option<Map<String, Value>> {
             value.unwrap_or_else(|| Value::from(content.clone())),
         );
     }
+    crate::display::chart::enrich(&mut bundle);
     if !bundle.is_empty() && !bundle.contains_key("text/plain") {
         bundle.insert(
             "text/plain".to_owned(),
