@@ -249,7 +249,7 @@ struct Table {
 
 impl Table {
     fn new(entries: impl ExactSizeIterator<Item = (u32, u32)>) -> Self {
-        let size = (entries.len() * 4 / 3).next_power_of_two().max(2);
+        let size = (entries.len() * 4 / 3 + 1).next_power_of_two();
         let mut table = Self {
             slots: vec![0; size],
             mask: size - 1,
