@@ -18,6 +18,12 @@ const COOLING: f32 = 0.92;
 const CALM_STEPS: usize = 5;
 /// The step at which things have settled.
 const SETTLED: f32 = 0.01;
+/// Length of the middle one of the edges, where nodes have room.
+const EDGE: f32 = 1.5;
+/// Nodes below which a component's edges are shorter, down to half.
+const SMALL: f32 = 60.0;
+/// Mean distance from the middle, for each square root of the number of nodes, at which nodes have room.
+const ROOM: f32 = 0.3;
 /// Nodes come no closer than this, if passes suffice.
 const APART: f32 = 0.5;
 /// Passes that push nodes apart.
@@ -68,8 +74,9 @@ pub(super) fn place(piece: &Piece, seed: u64) -> Vec<[f32; 2]> {
             0.5,
         );
     }
-    separate(&mut places);
     centre(&mut places);
+    scale(piece, &mut places);
+    separate(&mut places);
     places
 }
 
@@ -128,6 +135,32 @@ fn force(piece: &Piece, places: &[[f32; 2]], tree: &Tree, node: usize) -> [f32; 
         force[1] += pull * dy;
     }
     force
+}
+
+/// Makes the middle one of the edges as long as an edge should be, unless the nodes would have no room then.
+fn scale(piece: &Piece, places: &mut [[f32; 2]]) {
+    let length = |a: usize, b: u32| {
+        let (a, b) = (places[a], places[b as usize]);
+        (a[0] - b[0]).hypot(a[1] - b[1])
+    };
+    let ends = piece.neighbours.iter().enumerate();
+    let mut lengths: Vec<f32> = ends
+        .flat_map(|(a, all)| all.iter().map(move |&(b, _)| length(a, b)))
+        .collect();
+    if lengths.is_empty() {
+        return;
+    }
+    lengths.sort_by(f32::total_cmp);
+    let n = places.len() as f32;
+    let squares: f32 = places.iter().map(|[x, y]| x * x + y * y).sum();
+    let spread = (squares / n).sqrt().max(f32::MIN_POSITIVE);
+    let median = lengths[lengths.len() / 2].max(f32::MIN_POSITIVE);
+    // A pair among hundreds must not look as if it were the larger thing.
+    let edge = EDGE * (0.5 + n / SMALL).min(1.0);
+    let factor = (edge / median).max(ROOM * n.sqrt() / spread);
+    for place in places {
+        *place = place.map(|x| x * factor);
+    }
 }
 
 /// Pushes apart what lies too close, on a grid of squares as large as the distance wanted.

@@ -1,6 +1,6 @@
 //! Components side by side: the first in the middle, the others on rings around it.
 
-use std::f32::consts::{PI, TAU};
+use std::f32::consts::TAU;
 
 /// Free space around a component.
 const MARGIN: f32 = 0.7;
@@ -32,7 +32,8 @@ pub(super) fn arrange(placed: &[Vec<[f32; 2]>]) -> Vec<[f32; 2]> {
             angles.push(angle);
         }
         let spare = (TAU - sum).max(0.0) / angles.len() as f32;
-        let mut at = -PI / 2.0;
+        // The first stands to the right: figures are wider than high.
+        let mut at = -(angles[0] + spare) / 2.0;
         for (angle, (middle, _)) in angles.iter().zip(&circles[next..]) {
             let towards = at + (angle + spare) / 2.0;
             offsets.push([
