@@ -43,6 +43,10 @@ pub const N_SIGNS: usize = N_ORIGINS + 18;
 pub type Signs = [f32; N_SIGNS];
 
 /// Weight of each sign.
+///
+/// Fitted on the development half of CaRB (641 sentences, 1,392 statements): logistic regression by gradient descent
+/// with an L2 penalty of 5; the target of a statement is the share of its words that the gold tuple matched with it has,
+/// 0 when none is. Mean log loss .597, .606 in five-fold cross-validation, .693 for a constant.
 #[rustfmt::skip]
 const WEIGHTS: Signs = [
     0.56, 0.27, 0.14, 0.24, -0.15, 0.52, -0.12, 0.68, -0.14,
