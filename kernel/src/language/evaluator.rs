@@ -146,7 +146,16 @@ impl Evaluator {
             source.display(),
             prelude::PRELUDE_CRATE
         );
-        self.context.execute(&code).map(drop)
+        self.context.execute(&code)?;
+        // evcxr learns that a cell may use `?` by failing to compile one, and then shows its value as plain text.
+        self.context.execute("Ok::<(), std::io::Error>(())?;")?;
+        self.report_panics()
+    }
+
+    /// Has the child tell us of panics; anew after each start of it.
+    fn report_panics(&mut self) -> Result<(), evcxr::Error> {
+        let call = format!("{}::report_panics();", prelude::PRELUDE_CRATE);
+        self.context.execute(&call).map(drop)
     }
 
     fn evaluate(
@@ -169,7 +178,7 @@ impl Evaluator {
         }
         let outcome = self.execute(&without_held(code), question, &mut n_runs);
         if matches!(&outcome, Err(evcxr::Error::SubprocessTerminated(_))) {
-            let mut again = 0;
+            let mut again = usize::from(self.has_prelude && self.report_panics().is_ok());
             let back = self.imported.clone();
             let restored = self.import(&back, &mut again).is_ok();
             let outcome =

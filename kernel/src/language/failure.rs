@@ -51,10 +51,10 @@ impl Failure {
         Failure::new("ToolchainError", &what, hint)
     }
 
-    /// The cell panicked; its message is on stderr already.
-    pub(super) fn panicked() -> Failure {
+    /// The cell panicked with `message`.
+    pub(super) fn panicked(message: &str) -> Failure {
         let hint = "variables that this cell took are lost if they were moved, all others are kept";
-        Failure::new("Panic", "the cell panicked", hint)
+        Failure::new("Panic", message, hint)
     }
 
     /// The cell left early by `?`; the error is on stderr already.

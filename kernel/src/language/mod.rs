@@ -22,6 +22,8 @@ use evaluator::{Asked, Evaluated, Request};
 pub(crate) use failure::Failure;
 pub(crate) use interrupt::Interrupted;
 
+/// Begins a line with which the prelude tells of a panic; its message follows as a JSON string.
+const PANIC: &str = "\u{1}mlk8s-panic ";
 /// How long the last words of a cell may take from its stderr to us once the cell itself is done.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 
@@ -94,6 +96,16 @@ struct Shared {
     stopping: AtomicBool,
 }
 
+/// What is heard on a cell's standard error besides text.
+#[derive(Default)]
+struct Heard {
+    ending: Ending,
+    /// How many times compiled code has ended.
+    n_ended: usize,
+    /// Messages of panics.
+    panics: Vec<String>,
+}
+
 /// Lines that cells write.
 #[derive(Clone, Debug)]
 struct Outputs {
@@ -133,12 +145,11 @@ impl Language {
             reply,
         })?;
         let outputs = self.shared.ready.wait().clone()?;
-        let mut ending = Ending::default();
-        let mut n_ended = 0;
+        let mut heard = Heard::default();
         let evaluated = loop {
             crossbeam_channel::select! {
                 recv(outputs.stdout) -> line => sink.stdout(&with_newline(line)),
-                recv(outputs.stderr) -> line => hear(&with_newline(line), sink, &mut ending, &mut n_ended),
+                recv(outputs.stderr) -> line => hear(&with_newline(line), sink, &mut heard),
                 recv(questions) -> asked => answer(asked, sink),
                 recv(replies) -> done => break done.map_err(|_| Failure::gone())?,
             }
@@ -146,27 +157,43 @@ impl Language {
         while let Ok(line) = outputs.stdout.try_recv() {
             sink.stdout(&format!("{line}\n"));
         }
-        while n_ended < evaluated.n_runs {
+        while heard.n_ended < evaluated.n_runs {
             let Ok(line) = outputs.stderr.recv_timeout(LAST_WORDS) else {
                 break;
             };
-            hear(&format!("{line}\n"), sink, &mut ending, &mut n_ended);
+            hear(&format!("{line}\n"), sink, &mut heard);
         }
         while let Ok(line) = outputs.stderr.try_recv() {
-            hear(&format!("{line}\n"), sink, &mut ending, &mut n_ended);
+            hear(&format!("{line}\n"), sink, &mut heard);
         }
-        self.conclude(evaluated, ending)
+        self.conclude(evaluated, &heard, sink)
     }
 
-    fn conclude(&self, evaluated: Evaluated, ending: Ending) -> Result<Evaluation, Failure> {
+    fn conclude(
+        &self,
+        evaluated: Evaluated,
+        heard: &Heard,
+        sink: &dyn Sink,
+    ) -> Result<Evaluation, Failure> {
         if self.shared.stopping.swap(false, Ordering::SeqCst) {
             return Err(Failure::interrupted(evaluated.outcome.as_ref().err()));
         }
-        let bundle = evaluated.outcome?;
-        if ending.panicked {
-            return Err(Failure::panicked());
+        let mut panics = heard.panics.iter();
+        let fatal = if heard.ending.panicked {
+            panics.next_back()
+        } else {
+            None
+        };
+        for message in panics {
+            sink.stderr(&format!("a thread panicked: {message}\n"));
         }
-        if ending.left {
+        let bundle = evaluated.outcome?;
+        if heard.ending.panicked {
+            return Err(Failure::panicked(
+                fatal.map_or("no message", String::as_str),
+            ));
+        }
+        if heard.ending.left {
             return Err(Failure::left());
         }
         Ok(Evaluation { bundle })
@@ -224,15 +251,16 @@ fn with_newline(line: Result<String, crossbeam_channel::RecvError>) -> String {
     line.map(|line| format!("{line}\n")).unwrap_or_default()
 }
 
-/// Takes a line of stderr: a report of the relay, or text for the user.
-fn hear(line: &str, sink: &dyn Sink, ending: &mut Ending, n_ended: &mut usize) {
-    match Ending::read(line) {
-        Some(seen) => {
-            *n_ended += 1;
-            *ending = seen;
-        }
-        None if line.is_empty() => {}
-        None => sink.stderr(line),
+/// Takes a line of stderr: a report of the relay or of the prelude, or text for the user.
+fn hear(line: &str, sink: &dyn Sink, heard: &mut Heard) {
+    if let Some(ending) = Ending::read(line) {
+        heard.n_ended += 1;
+        heard.ending = ending;
+    } else if let Some(message) = line.strip_prefix(PANIC) {
+        let message = serde_json::from_str(message).unwrap_or_else(|_| message.to_owned());
+        heard.panics.push(message);
+    } else if !line.is_empty() {
+        sink.stderr(line);
     }
 }
 

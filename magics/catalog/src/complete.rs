@@ -27,9 +27,16 @@ pub fn complete(line: &str, cursor: usize, session: &Session) -> Completion {
             matches: names(word),
         };
     };
-    let form = if first.starts_with("%%") { Form::Cell } else { Form::Line };
+    let form = if first.starts_with("%%") {
+        Form::Cell
+    } else {
+        Form::Line
+    };
     let name = first.trim_start_matches('%');
-    let Some(entry) = ALL.iter().find(|entry| entry.name == name && entry.form == form) else {
+    let Some(entry) = ALL
+        .iter()
+        .find(|entry| entry.name == name && entry.form == form)
+    else {
         return Completion::default();
     };
     let before: Vec<&str> = words.collect();
@@ -40,26 +47,38 @@ pub fn complete(line: &str, cursor: usize, session: &Session) -> Completion {
 }
 
 fn names(word: &str) -> Vec<String> {
-    let all = ALL.iter().map(|entry| format!("{}{}", entry.sigil(), entry.name));
-    all.filter(|name| name.starts_with(word) || name.starts_with(&format!("%{word}"))).collect()
+    let all = ALL
+        .iter()
+        .map(|entry| format!("{}{}", entry.sigil(), entry.name));
+    all.filter(|name| name.starts_with(word) || name.starts_with(&format!("%{word}")))
+        .collect()
 }
 
 fn arguments(entry: &Entry, before: &[&str], word: &str, session: &Session) -> Vec<String> {
     let mut command = entry.command();
     command.build();
     let verb = before.iter().find_map(|word| command.find_subcommand(word));
-    let verbs: Vec<String> = command.get_subcommands().map(|verb| verb.get_name().to_owned()).collect();
+    let verbs: Vec<String> = command
+        .get_subcommands()
+        .map(|verb| verb.get_name().to_owned())
+        .collect();
     if verb.is_none() && !verbs.is_empty() {
         return starting(verbs, word);
     }
     let shown = verb.unwrap_or(&command);
-    let flags = || shown.get_arguments().filter_map(|argument| Some((argument, argument.get_long()?)));
+    let flags = || {
+        shown
+            .get_arguments()
+            .filter_map(|argument| Some((argument, argument.get_long()?)))
+    };
     if word.starts_with('-') {
         return starting(flags().map(|(_, long)| format!("--{long}")).collect(), word);
     }
     let open = before.last().and_then(|last| last.strip_prefix("--"));
     let valued = open.and_then(|name| flags().find(|(_, long)| *long == name));
-    if let Some((argument, name)) = valued.filter(|(argument, _)| argument.get_action().takes_values()) {
+    if let Some((argument, name)) =
+        valued.filter(|(argument, _)| argument.get_action().takes_values())
+    {
         let listed: Vec<String> = argument
             .get_possible_values()
             .iter()
@@ -69,7 +88,13 @@ fn arguments(entry: &Entry, before: &[&str], word: &str, session: &Session) -> V
             _ if !listed.is_empty() => starting(listed, word),
             "out" | "dir" => paths(word, session),
             "kg" => starting(values(session), word),
-            "skip-rule" => starting(mlk8s_corpus::RULES.iter().map(|rule| rule.name.to_owned()).collect(), word),
+            "skip-rule" => starting(
+                mlk8s_corpus::RULES
+                    .iter()
+                    .map(|rule| rule.name.to_owned())
+                    .collect(),
+                word,
+            ),
             _ => Vec::new(),
         };
     }
@@ -77,7 +102,10 @@ fn arguments(entry: &Entry, before: &[&str], word: &str, session: &Session) -> V
         return paths(word, session);
     }
     if entry.name == "help" {
-        return starting(ALL.iter().map(|entry| entry.name.to_owned()).collect(), word);
+        return starting(
+            ALL.iter().map(|entry| entry.name.to_owned()).collect(),
+            word,
+        );
     }
     starting(values(session), word)
 }
@@ -93,9 +121,19 @@ fn starting(mut all: Vec<String>, word: &str) -> Vec<String> {
 
 /// Files and folders that begin as `word` does; folders end in `/`.
 fn paths(word: &str, session: &Session) -> Vec<String> {
-    let (folder, begun) = word.rsplit_once('/').map_or(("", word), |(folder, begun)| (folder, begun));
-    let prefix = if word.contains('/') { format!("{folder}/") } else { String::new() };
-    let looked_at = if prefix.is_empty() { session.resolve(Path::new(".")) } else { session.resolve(Path::new(&prefix)) };
+    let (folder, begun) = word
+        .rsplit_once('/')
+        .map_or(("", word), |(folder, begun)| (folder, begun));
+    let prefix = if word.contains('/') {
+        format!("{folder}/")
+    } else {
+        String::new()
+    };
+    let looked_at = if prefix.is_empty() {
+        session.resolve(Path::new("."))
+    } else {
+        session.resolve(Path::new(&prefix))
+    };
     let Ok(entries) = std::fs::read_dir(looked_at) else {
         return Vec::new();
     };

@@ -71,7 +71,9 @@ impl From<CorpusError> for MagicError {
             CorpusError::NotFound { .. } => MagicError::new(ErrorKind::NotFound, message)
                 .with_hint("paths begin where the notebook is; `~/` is your home folder"),
             CorpusError::Cancelled => MagicError::new(ErrorKind::Interrupted, message),
-            CorpusError::Folder { .. } | CorpusError::UnknownRule { .. } => MagicError::new(ErrorKind::Input, message),
+            CorpusError::Folder { .. } | CorpusError::UnknownRule { .. } => {
+                MagicError::new(ErrorKind::Input, message)
+            }
         }
     }
 }

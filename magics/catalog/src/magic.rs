@@ -121,7 +121,9 @@ impl Entry {
 }
 
 fn parse_and_run<M: Magic>(words: Vec<String>, call: &mut Call) -> Result<View, MagicError> {
-    let command = M::command().no_binary_name(true).color(clap::ColorChoice::Never);
+    let command = M::command()
+        .no_binary_name(true)
+        .color(clap::ColorChoice::Never);
     let parsed = command
         .try_get_matches_from(words)
         .and_then(|matches| M::from_arg_matches(&matches))

@@ -9,9 +9,10 @@ pub struct ValueName(String);
 
 /// Words that Rust keeps for itself, so that no variable can have them as its name.
 const KEYWORDS: [&str; 39] = [
-    "as", "async", "await", "break", "const", "continue", "crate", "dyn", "else", "enum", "extern", "false", "fn",
-    "for", "gen", "if", "impl", "in", "let", "loop", "match", "mod", "move", "mut", "pub", "ref", "return", "self",
-    "static", "struct", "super", "trait", "true", "type", "unsafe", "use", "where", "while", "_",
+    "as", "async", "await", "break", "const", "continue", "crate", "dyn", "else", "enum", "extern",
+    "false", "fn", "for", "gen", "if", "impl", "in", "let", "loop", "match", "mod", "move", "mut",
+    "pub", "ref", "return", "self", "static", "struct", "super", "trait", "true", "type", "unsafe",
+    "use", "where", "while", "_",
 ];
 
 impl ValueName {
@@ -26,12 +27,17 @@ impl FromStr for ValueName {
 
     fn from_str(text: &str) -> Result<ValueName, String> {
         let begins = text.starts_with(|c: char| c.is_ascii_lowercase() || c == '_');
-        let goes_on = text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+        let goes_on = text
+            .chars()
+            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
         if KEYWORDS.contains(&text) {
             return Err(format!("`{text}` is a word of Rust; choose another name"));
         }
         if !begins || !goes_on {
-            return Err("a name is made of small letters, digits and `_`, and begins with a letter".to_owned());
+            return Err(
+                "a name is made of small letters, digits and `_`, and begins with a letter"
+                    .to_owned(),
+            );
         }
         Ok(ValueName(text.to_owned()))
     }

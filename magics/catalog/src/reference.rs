@@ -13,7 +13,13 @@ pub fn reference() -> String {
     );
     for entry in ALL {
         // Writing to a string cannot fail, here and below.
-        let _ = writeln!(text, "| [`{0}{1}`](#{1}) | {2} |", entry.sigil(), entry.name, entry.summary());
+        let _ = writeln!(
+            text,
+            "| [`{0}{1}`](#{1}) | {2} |",
+            entry.sigil(),
+            entry.name,
+            entry.summary()
+        );
     }
     for entry in ALL {
         describe(entry, &mut text);
@@ -24,7 +30,10 @@ pub fn reference() -> String {
 fn describe(entry: &Entry, text: &mut String) {
     let _ = writeln!(text, "\n## {}\n\n{}.\n", entry.name, entry.summary());
     let command = entry.command();
-    let verbs: Vec<String> = command.get_subcommands().map(|verb| verb.get_name().to_owned()).collect();
+    let verbs: Vec<String> = command
+        .get_subcommands()
+        .map(|verb| verb.get_name().to_owned())
+        .collect();
     if verbs.is_empty() {
         usage(entry, &[], text);
     }

@@ -67,10 +67,18 @@ impl Magic for Ask {
 impl ToView for Answered {
     fn to_view(&self) -> View {
         let answer = &self.answer;
-        let plain = if self.compare { answer.plain.iter().map(evidence).collect() } else { Vec::new() };
+        let plain = if self.compare {
+            answer.plain.iter().map(evidence).collect()
+        } else {
+            Vec::new()
+        };
         View::Answer(Box::new(AnswerView {
             question: answer.question.clone(),
-            linked: answer.linked.iter().map(|link| link.entity.clone()).collect(),
+            linked: answer
+                .linked
+                .iter()
+                .map(|link| link.entity.clone())
+                .collect(),
             guided: answer.guided.iter().map(evidence).collect(),
             plain,
             triples: answer
@@ -92,7 +100,12 @@ fn evidence(found: &Evidence) -> EvidenceView {
     EvidenceView {
         citation: found.citation,
         title: found.title.clone(),
-        source: found.source.display().to_string(),
+        source: found
+            .source
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned(),
         sentences: found
             .sentences
             .iter()

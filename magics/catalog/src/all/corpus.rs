@@ -53,15 +53,25 @@ impl Magic for Corpus {
     type Outcome = Read;
 
     fn run(self, call: &mut Call) -> Result<Read, MagicError> {
-        if let Some(unknown) = self.skip_rule.iter().find(|name| RULES.iter().all(|rule| rule.name != **name)) {
-            let known: Vec<_> = RULES.iter().map(|rule| format!("`{}`", rule.name)).collect();
+        if let Some(unknown) = self
+            .skip_rule
+            .iter()
+            .find(|name| RULES.iter().all(|rule| rule.name != **name))
+        {
+            let known: Vec<_> = RULES
+                .iter()
+                .map(|rule| format!("`{}`", rule.name))
+                .collect();
             let message = format!("there is no cleaning rule called `{unknown}`");
             return Err(MagicError::new(ErrorKind::NotFound, message)
                 .with_hint(format!("the rules are {}", known.join(", "))));
         }
         let paths: Vec<PathBuf> = match self.paths.as_slice() {
             [] => vec![call.session.default_articles()],
-            given => given.iter().map(|path| call.session.resolve(path)).collect(),
+            given => given
+                .iter()
+                .map(|path| call.session.resolve(path))
+                .collect(),
         };
         let options = ReadOptions {
             skip_rules: self.skip_rule.into_iter().collect(),
@@ -74,8 +84,9 @@ impl Magic for Corpus {
         let corpus = Arc::new(mlk8s_corpus::read(&paths, &options, &watcher)?);
         if corpus.documents.is_empty() && corpus.unreadable.is_empty() {
             let message = format!("no document found in `{}`", paths[0].display());
-            return Err(MagicError::new(ErrorKind::Input, message)
-                .with_hint("PDF, HTML, Markdown, text and JSON files are read, in folders of any depth"));
+            return Err(MagicError::new(ErrorKind::Input, message).with_hint(
+                "PDF, HTML, Markdown, text and JSON files are read, in folders of any depth",
+            ));
         }
         let path = call.session.crossing(self.name.as_str(), ImportKind::Frame);
         mlk8s_values::write_frame(&path, &mut frame(&corpus.documents)?)?;
@@ -142,7 +153,11 @@ impl Read {
             n => format!(", {n} could not be read"),
         };
         Table {
-            title: format!("{}: {} documents, {words} words{unreadable}", self.name, documents.len()),
+            title: format!(
+                "{}: {} documents, {words} words{unreadable}",
+                self.name,
+                documents.len()
+            ),
             columns: vec![
                 Column::text("title"),
                 Column::text("kind"),
@@ -153,7 +168,10 @@ impl Read {
                 Column::text("file"),
             ],
             rows: rows.collect(),
-            note: format!("in Rust cells `{}` is a DataFrame with these columns and the text", self.name),
+            note: format!(
+                "in Rust cells {} is a DataFrame with these columns and the text",
+                self.name
+            ),
         }
     }
 
@@ -169,10 +187,20 @@ impl Read {
             let sample = steps.iter().find_map(|step| step.sample.as_ref());
             vec![
                 rule.name.to_owned(),
-                rule.about.to_owned(),
-                steps.iter().map(|step| step.count).sum::<usize>().to_string(),
-                steps.iter().map(|step| step.removed).sum::<usize>().to_string(),
-                sample.map(|(from, to)| format!("{} → {}", visible(from), visible(to))).unwrap_or_default(),
+                rule.about.replace('`', ""),
+                steps
+                    .iter()
+                    .map(|step| step.count)
+                    .sum::<usize>()
+                    .to_string(),
+                steps
+                    .iter()
+                    .map(|step| step.removed)
+                    .sum::<usize>()
+                    .to_string(),
+                sample
+                    .map(|(from, to)| format!("{} → {}", visible(from), visible(to)))
+                    .unwrap_or_default(),
             ]
         });
         Table {
@@ -205,12 +233,19 @@ impl Read {
 }
 
 fn file_name(document: &Document) -> String {
-    let name = document.source.file_name().unwrap_or(document.source.as_os_str());
+    let name = document
+        .source
+        .file_name()
+        .unwrap_or(document.source.as_os_str());
     name.to_string_lossy().into_owned()
 }
 
 /// The sample in one short line, with invisible characters made visible.
 fn visible(text: &str) -> String {
     let shown: String = text.escape_debug().take(48).collect();
-    if text.is_empty() { "∅".to_owned() } else { format!("“{shown}”") }
+    if text.is_empty() {
+        "∅".to_owned()
+    } else {
+        format!("“{shown}”")
+    }
 }

@@ -47,6 +47,11 @@ pub fn find(name: &str, form: Form) -> Result<&'static Entry, crate::error::Magi
 
 /// The magic whose name is at most two edits away from `name`.
 fn nearest(name: &str) -> Option<&'static str> {
-    let ranked = ALL.iter().map(|entry| (strsim::levenshtein(entry.name, name), entry.name));
-    ranked.min().filter(|&(edits, _)| edits <= 2).map(|(_, near)| near)
+    let ranked = ALL
+        .iter()
+        .map(|entry| (strsim::levenshtein(entry.name, name), entry.name));
+    ranked
+        .min()
+        .filter(|&(edits, _)| edits <= 2)
+        .map(|(_, near)| near)
 }

@@ -43,7 +43,12 @@ impl Magic for Wordcloud {
             let message = format!("`{}` has no words to show", self.docs);
             return Err(MagicError::new(ErrorKind::Input, message));
         };
-        let weight_of = |text: &str| weights.iter().find(|(word, _)| word == text).map_or(0.0, |&(_, weight)| weight);
+        let weight_of = |text: &str| {
+            weights
+                .iter()
+                .find(|(word, _)| word == text)
+                .map_or(0.0, |&(_, weight)| weight)
+        };
         let placed = mlk8s_graph::words::place(&weights, WIDTH, HEIGHT);
         let words = placed.into_iter().map(|word| CloudWord {
             weight: weight_of(&word.text) / heaviest,

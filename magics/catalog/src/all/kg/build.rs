@@ -46,7 +46,11 @@ impl Build {
         };
         let report = store.add(&corpus.documents, &watcher)?;
         if report.cancelled {
-            let message = format!("stopped after {} of {} documents", report.added + report.skipped, corpus.documents.len());
+            let message = format!(
+                "stopped after {} of {} documents",
+                report.added + report.skipped,
+                corpus.documents.len()
+            );
             return Err(MagicError::new(ErrorKind::Interrupted, message)
                 .with_hint("what is done is kept; run the cell again to go on from there"));
         }
@@ -69,7 +73,7 @@ impl Build {
         let mut table = stats::sizes(&index);
         table.title = title;
         table.note = format!(
-            "stored in {}; in Rust cells `{}` is a petgraph and `{triples}` a DataFrame",
+            "stored in {}; in Rust cells {} is a petgraph and {triples} a DataFrame",
             dir.display(),
             self.name
         );

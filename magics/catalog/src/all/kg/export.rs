@@ -46,7 +46,9 @@ impl Export {
             Format::Parquet => "_parquet",
             Format::Ntriples => ".nt",
         };
-        let out = self.out.unwrap_or_else(|| PathBuf::from(format!("{}{ending}", self.kg)));
+        let out = self
+            .out
+            .unwrap_or_else(|| PathBuf::from(format!("{}{ending}", self.kg)));
         let path = call.session.resolve(&out);
         let (graph, triples) = (index.graph(), index.triples());
         match self.format {

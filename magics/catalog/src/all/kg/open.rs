@@ -26,7 +26,11 @@ pub(super) struct Open {
 impl Open {
     pub(super) fn run(self, call: &mut Call) -> Result<View, MagicError> {
         let named = call.session.graph_dir(&self.graph.to_string_lossy());
-        let dir = if named.is_dir() { named } else { call.session.resolve(&self.graph) };
+        let dir = if named.is_dir() {
+            named
+        } else {
+            call.session.resolve(&self.graph)
+        };
         if !dir.is_dir() {
             let message = format!("no graph is stored as `{}`", self.graph.display());
             return Err(MagicError::new(ErrorKind::NotFound, message)
@@ -36,7 +40,10 @@ impl Open {
         let triples = publish(call.session, &self.name, dir.clone(), Arc::clone(&index))?;
         let mut table = stats::sizes(&index);
         table.title = format!("{}: loaded from {}", self.name, dir.display());
-        table.note = format!("in Rust cells `{}` is a petgraph and `{triples}` a DataFrame", self.name);
+        table.note = format!(
+            "in Rust cells {} is a petgraph and {triples} a DataFrame",
+            self.name
+        );
         Ok(View::Table(table))
     }
 }

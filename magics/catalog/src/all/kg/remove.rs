@@ -33,8 +33,16 @@ impl Remove {
             .map(|document| (document.id.clone(), document.title.clone()))
             .collect();
         if doomed.is_empty() {
-            let titles: Vec<_> = store.documents().iter().map(|d| format!("`{}`", d.title)).take(5).collect();
-            let message = format!("no document of `{}` has a title like `{}`", self.kg, self.title);
+            let titles: Vec<_> = store
+                .documents()
+                .iter()
+                .map(|d| format!("`{}`", d.title))
+                .take(5)
+                .collect();
+            let message = format!(
+                "no document of `{}` has a title like `{}`",
+                self.kg, self.title
+            );
             return Err(MagicError::new(ErrorKind::NotFound, message)
                 .with_hint(format!("titles are {} …", titles.join(", "))));
         }

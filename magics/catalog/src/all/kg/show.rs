@@ -34,7 +34,12 @@ impl Show {
             limit: self.limit.max(2),
         };
         let picture = picture::picture(index.graph(), &options)?;
-        let mut title = format!("{}: {} entities, {} relations", self.kg, picture.nodes.len(), picture.edges.len());
+        let mut title = format!(
+            "{}: {} entities, {} relations",
+            self.kg,
+            picture.nodes.len(),
+            picture.edges.len()
+        );
         if let Some(centre) = &picture.centre {
             title.push_str(&format!(" around {centre}"));
         }

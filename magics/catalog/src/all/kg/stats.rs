@@ -24,7 +24,10 @@ impl Stats {
         let (_, index) = call.session.graph(self.kg.as_str())?;
         let mut sizes = sizes(&index);
         sizes.title = self.kg.to_string();
-        Ok(View::Stack(vec![View::Table(sizes), View::Table(hubs(&index))]))
+        Ok(View::Stack(vec![
+            View::Table(sizes),
+            View::Table(hubs(&index)),
+        ]))
     }
 }
 
@@ -43,7 +46,10 @@ pub(super) fn sizes(index: &Index) -> Table {
     ];
     Table {
         columns: vec![Column::text("what"), Column::number("number")],
-        rows: rows.iter().map(|(what, number)| vec![(*what).to_owned(), number.to_string()]).collect(),
+        rows: rows
+            .iter()
+            .map(|(what, number)| vec![(*what).to_owned(), number.to_string()])
+            .collect(),
         ..Table::default()
     }
 }
