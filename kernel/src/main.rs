@@ -17,6 +17,7 @@ mod wire;
 mod worker;
 
 use std::io::Write as _;
+use std::os::unix::process::parent_id;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -96,22 +97,23 @@ fn serve(connection_file: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Ends `kernel` when the system or the end of `parent` asks for it. A SIGINT is meant for others: Jupyter sends us
-/// a message.
+/// Ends `kernel` when the system asks for it, or when the process that started us, if it is `parent`, has ended. A
+/// SIGINT is meant for others: Jupyter sends us a message.
 async fn watch(kernel: &Kernel, parent: Option<u32>) {
-    let (Ok(mut terminated), Ok(mut interrupted)) = (
-        signal(SignalKind::terminate()),
-        signal(SignalKind::interrupt()),
-    ) else {
+    let terminate = signal(SignalKind::terminate());
+    let (Ok(mut terminated), Ok(mut interrupted)) = (terminate, signal(SignalKind::interrupt()))
+    else {
         return log("signals cannot be heard");
     };
+    let starter = parent_id();
+    let follows = parent == Some(starter);
     let mut glance = tokio::time::interval(GLANCE);
     loop {
         tokio::select! {
             _ = terminated.recv() => break,
             _ = interrupted.recv() => {}
             _ = glance.tick() => {
-                if parent.is_some_and(|id| id > 1 && std::os::unix::process::parent_id() == 1) {
+                if follows && parent_id() != starter {
                     break;
                 }
             }

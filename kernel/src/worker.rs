@@ -217,8 +217,13 @@ impl Worker {
     fn evaluate(&mut self, code: &str, running: &Running<'_>) -> Result<Yield, Failure> {
         let output = CellOutput::new(&self.kernel, running.origin, running.request.allow_stdin);
         let imports = self.session.take_imports();
-        let evaluated = self.kernel.language.evaluate(code, &imports, &output)?;
-        Ok(evaluated.bundle.map_or(Yield::Nothing, Yield::Shown))
+        let evaluated = self.kernel.language.evaluate(code, &imports, &output);
+        if evaluated.is_err() {
+            // The cell may have ended before its values were there.
+            self.session.reimport(imports);
+        }
+        let bundle = evaluated?.bundle.filter(|bundle| !is_unit(bundle));
+        Ok(bundle.map_or(Yield::Nothing, Yield::Shown))
     }
 
     fn magic(
@@ -285,6 +290,11 @@ impl Worker {
             Err(failure) => kernel::failure(&failure.ename, &failure.evalue, &failure.traceback),
         }
     }
+}
+
+/// Whether `bundle` is what a loop or a call without a result yields.
+fn is_unit(bundle: &Object) -> bool {
+    bundle.len() == 1 && bundle.get("text/plain").is_some_and(|text| text == "()")
 }
 
 /// The magic called `name`, however it is typed.

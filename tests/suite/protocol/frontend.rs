@@ -9,7 +9,9 @@ use serde_json::{Value, json};
 use sha2::Sha256;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
-use zeromq::{DealerSocket, ReqSocket, Socket, SocketRecv, SocketSend, SubSocket, ZmqMessage};
+use zeromq::{
+    DealerSocket, ReqSocket, Socket, SocketOptions, SocketRecv, SocketSend, SubSocket, ZmqMessage,
+};
 
 use super::launch::{KEY, Running, Transport, connection_file, spawn};
 
@@ -344,8 +346,11 @@ fn read(runtime: &Runtime, socket: &mut impl SocketRecv, name: &str) -> Message 
     }
 }
 
+/// Connects with our name, by which the kernel finds us on every channel.
 async fn connect<S: Socket>(name: &str) -> S {
-    let mut socket = S::new();
+    let mut options = SocketOptions::default();
+    options.peer_identity("tests".parse().unwrap());
+    let mut socket = S::with_options(options);
     socket.connect(name).await.unwrap();
     socket
 }
