@@ -47,3 +47,10 @@ class RustKernelTests(jkt.KernelTests):
         super().setUpClass()
         reply = cls.kc.execute_interactive("0", timeout=300, output_hook=lambda _: None)
         assert reply["content"]["status"] == "ok"
+
+
+class RustWelcomeTests(jkt.IopubWelcomeTests):
+    """Whoever subscribes is welcomed first."""
+
+    kernel_name = KERNEL
+    support_iopub_welcome = True
