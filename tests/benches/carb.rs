@@ -16,7 +16,7 @@ const OPENIE5: [f64; 4] = [0.526, 0.406, 0.458, 0.240];
 const TOLERANCE: f64 = 0.002;
 
 /// Checks the scorer against OpenIE-5's known figures, then scores our extractor.
-pub fn run(data: &Path, out: &mut dyn Write) -> anyhow::Result<()> {
+pub(crate) fn run(data: &Path, out: &mut dyn Write) -> anyhow::Result<()> {
     let folder = data.join("carb-dev");
     ensure!(
         folder.is_dir(),

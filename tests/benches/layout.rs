@@ -11,7 +11,7 @@ const N_EDGES: usize = 30_000;
 const SEED: u64 = 1;
 
 /// Lays out a graph with hubs, as knowledge graphs have, and some small components.
-pub fn run(_data: &Path, out: &mut dyn Write) -> anyhow::Result<()> {
+pub(crate) fn run(_data: &Path, out: &mut dyn Write) -> anyhow::Result<()> {
     let edges = edges();
     let start = Instant::now();
     let places = layout(N_NODES as usize, &edges, SEED);

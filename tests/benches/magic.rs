@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::{Context, bail};
 
 /// Runs the client in the private environment that `cargo devbox` made.
-pub fn run(_data: &Path, out: &mut dyn Write) -> anyhow::Result<()> {
+pub(crate) fn run(_data: &Path, out: &mut dyn Write) -> anyhow::Result<()> {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     let venv =
         std::env::var_os("MLK8S_VENV").map_or_else(|| here.join("../.mlk8s/venv"), PathBuf::from);

@@ -26,7 +26,7 @@ struct Recall {
 }
 
 /// Builds the graph of the 1,890 passages and ranks them for each of the 100 questions.
-pub fn run(data: &Path, out: &mut dyn Write) -> anyhow::Result<()> {
+pub(crate) fn run(data: &Path, out: &mut dyn Write) -> anyhow::Result<()> {
     let folder = data.join("musique");
     ensure!(
         folder.is_dir(),

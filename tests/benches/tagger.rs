@@ -9,7 +9,7 @@ use anyhow::{Context, ensure};
 use mlk8s_openie::{Tag, Tagger};
 
 /// Tags the test part with its own words and compares. Not for tuning: the development part is for that.
-pub fn run(data: &Path, out: &mut dyn Write) -> anyhow::Result<()> {
+pub(crate) fn run(data: &Path, out: &mut dyn Write) -> anyhow::Result<()> {
     figures(&data.join("ud-ewt"), "en_ewt-ud-test.conllu", out)
 }
 

@@ -2,6 +2,7 @@
 
 mod catalogue;
 mod examples;
+#[cfg(test)]
 mod kill;
 mod layering;
 #[cfg(test)]

@@ -105,7 +105,7 @@ pub(crate) fn resolve(documents: &[Analysed], unmerged: &BTreeSet<String>) -> Re
 
 fn document_meanings(document: &Analysed) -> Meanings {
     let sentences = document.sentences.iter();
-    let text = document.text.text.as_str();
+    let text = document.text.body.as_str();
     let names: BTreeSet<&str> = sentences
         .clone()
         .flat_map(|s| s.mentions.iter().map(|m| m.name.as_str()))

@@ -28,7 +28,7 @@ pub(crate) struct Text {
     pub(crate) title: String,
     pub(crate) source: String,
     pub(crate) kind: String,
-    pub(crate) text: String,
+    pub(crate) body: String,
 }
 
 /// One sentence and what it says.
@@ -78,11 +78,7 @@ pub(crate) fn digest(document: &Document) -> String {
     hash.update(document.title.as_bytes());
     hash.update([0]);
     hash.update(document.text.as_bytes());
-    hash.finalize()
-        .iter()
-        .take(16)
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    hex::encode(&hash.finalize()[..16])
 }
 
 /// Analyses a document, its sentences in parallel; nothing when the watch says stop before the end.
@@ -104,7 +100,7 @@ pub(crate) fn analyse(document: &Document, watch: &dyn Watch) -> Option<Analysed
             title: one_line(&document.title),
             source: document.source.to_string_lossy().into_owned(),
             kind: document.kind.to_string(),
-            text: document.text.clone(),
+            body: document.text.clone(),
         },
         sentences: sentences.into_iter().flatten().collect(),
     })

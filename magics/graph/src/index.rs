@@ -1,7 +1,6 @@
 //! A loaded store: the graph, the triples as a table, and what answers questions.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write;
 use std::sync::OnceLock;
 
 use mlk8s_values::KnowledgeGraph;
@@ -145,7 +144,7 @@ impl Index {
         };
         df!(
             "name" => merges().map(|m| m.name.as_str()).collect::<Vec<_>>(),
-            "into" => merges().map(|m| name_of(m)).collect::<Vec<_>>(),
+            "into" => merges().map(name_of).collect::<Vec<_>>(),
             "reason" => merges().map(|m| m.reason).collect::<Vec<_>>(),
             "documents" => merges().map(|m| m.n_documents).collect::<Vec<_>>(),
         )
@@ -186,7 +185,7 @@ impl Index {
         };
         for document in &self.documents {
             let text = &document.text;
-            for part in [&text.id, &text.title, &text.source, &text.kind, &text.text] {
+            for part in [&text.id, &text.title, &text.source, &text.kind, &text.body] {
                 add(part);
             }
             for sentence in &document.sentences {
@@ -210,12 +209,7 @@ impl Index {
                 edge.weight()
             ));
         }
-        let mut text = String::with_capacity(64);
-        for byte in hash.finalize() {
-            // Writing to a string cannot fail.
-            let _ = write!(text, "{byte:02x}");
-        }
-        text
+        hex::encode(hash.finalize())
     }
 }
 
@@ -244,7 +238,7 @@ impl<'a> Columns<'a> {
         object: &Span,
         sentence: &Span,
     ) {
-        let text = |span: &Span| &document.text.text[span.start as usize..span.end as usize];
+        let text = |span: &Span| &document.text.body[span.start as usize..span.end as usize];
         self.document.push(&document.text.id);
         self.title.push(&document.text.title);
         self.subject.push(text(subject));

@@ -131,7 +131,7 @@ fn objects(
         let span = &sentence.mentions[mention as usize].span;
         let between = document
             .text
-            .text
+            .body
             .get(triple.object.start as usize..span.start as usize)
             .unwrap_or_default();
         found.push((object, predicate(&triple.relation, between, first)));
@@ -174,7 +174,7 @@ fn relation(stated: &[&Statement]) -> Relation {
         Source {
             document: text.id.clone(),
             title: text.title.clone(),
-            sentence: text.text[span.start as usize..span.end as usize].to_owned(),
+            sentence: text.body[span.start as usize..span.end as usize].to_owned(),
             start: u64::from(span.start),
             end: u64::from(span.end),
         }

@@ -30,13 +30,13 @@ struct Piece {
 pub fn layout(n_nodes: usize, edges: &[(u32, u32, f32)], seed: u64) -> Vec<[f32; 2]> {
     let neighbours = neighbours(n_nodes, edges);
     let members = components(&neighbours);
-    let placed: Vec<Vec<[f32; 2]>> = members
+    let pieces: Vec<Vec<[f32; 2]>> = members
         .par_iter()
         .map(|members| force::place(&piece(members, &neighbours), seed))
         .collect();
-    let offsets = rings::arrange(&placed);
+    let offsets = rings::arrange(&pieces);
     let mut places = vec![[0.0; 2]; n_nodes];
-    for ((members, placed), offset) in members.iter().zip(&placed).zip(offsets) {
+    for ((members, placed), offset) in members.iter().zip(&pieces).zip(offsets) {
         for (&node, place) in members.iter().zip(placed) {
             places[node as usize] = [place[0] + offset[0], place[1] + offset[1]];
         }

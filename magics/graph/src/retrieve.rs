@@ -124,6 +124,9 @@ pub struct CitedTriple {
     pub citation: usize,
 }
 
+/// Passages with their scores, best first.
+pub(crate) type Ranking = Vec<(u32, f32)>;
+
 /// A stretch of sentences of a document.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Passage {
@@ -214,7 +217,7 @@ impl Retriever {
     }
 
     /// Passages as the graph ranks them, and as plain word search does.
-    pub(crate) fn rank(&self, question: &str) -> (Vec<(u32, f32)>, Vec<(u32, f32)>) {
+    pub(crate) fn rank(&self, question: &str) -> (Ranking, Ranking) {
         let plain = self.bm25.scores(question);
         let (_, guided) = self.guided(&self.lexicon.link(question), &plain);
         (best(&guided, MOST_PASSAGES), best(&plain, MOST_PASSAGES))
@@ -304,7 +307,7 @@ fn passages(documents: &[Analysed]) -> Vec<Passage> {
         for (index, sentence) in analysed.sentences.iter().enumerate() {
             match passages.last_mut() {
                 Some(passage) if latest == Some(sentence.passage) => {
-                    passage.sentences.end = index + 1
+                    passage.sentences.end = index + 1;
                 }
                 _ => passages.push(Passage {
                     document,
@@ -348,11 +351,11 @@ fn heads(resolved: &Resolved) -> impl Iterator<Item = (u32, u32, f32)> {
         .iter()
         .enumerate()
         .filter_map(|(index, thing)| {
-            let ends = thing
+            let mut ends = thing
                 .key
                 .match_indices(' ')
                 .map(|(space, _)| &thing.key[space + 1..]);
-            let head = ends.filter_map(|end| resolved.find(end)).next()?;
+            let head = ends.find_map(|end| resolved.find(end))?;
             Some((index as u32, head, HEAD_COUNTS))
         })
 }

@@ -19,7 +19,7 @@ pub(crate) fn add_mentions(documents: &mut [Analysed]) {
     let meanings: BTreeSet<String> = documents
         .par_iter()
         .flat_map_iter(|document| {
-            let text = document.text.text.as_str();
+            let text = document.text.body.as_str();
             let sentence =
                 |s: &Sentence| definitions(&text[s.span.start as usize..s.span.end as usize]);
             document
@@ -38,7 +38,7 @@ pub(crate) fn add_mentions(documents: &mut [Analysed]) {
         return;
     }
     documents.par_iter_mut().for_each(|document| {
-        let text = document.text.text.as_str();
+        let text = document.text.body.as_str();
         for sentence in &mut document.sentences {
             let base = sentence.span.start as usize;
             for span in occurrences(&text[base..sentence.span.end as usize], &meanings, &firsts) {

@@ -81,7 +81,7 @@ pub(super) fn place(piece: &Piece, seed: u64) -> Vec<[f32; 2]> {
 }
 
 /// Moves the nodes until they settle or the steps are used up.
-fn settle(piece: &Piece, places: &mut Vec<[f32; 2]>, n_steps: usize, first_step: f32) {
+fn settle(piece: &Piece, places: &mut [[f32; 2]], n_steps: usize, first_step: f32) {
     let n = places.len();
     let (mut step, mut energy, mut n_calm) = (first_step, f32::MAX, 0);
     for _ in 0..n_steps {

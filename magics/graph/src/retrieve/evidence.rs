@@ -53,7 +53,7 @@ pub(super) fn passage_text<'a>(documents: &'a [Analysed], passage: &Passage) -> 
     let sentences = &document.sentences[passage.sentences.clone()];
     match (sentences.first(), sentences.last()) {
         (Some(first), Some(last)) => {
-            &document.text.text[first.span.start as usize..last.span.end as usize]
+            &document.text.body[first.span.start as usize..last.span.end as usize]
         }
         _ => "",
     }
@@ -210,7 +210,7 @@ impl<'a> Reader<'a> {
     fn text(&self, document: usize, sentence: usize) -> &'a str {
         let document = &self.documents[document];
         let span = &document.sentences[sentence].span;
-        &document.text.text[span.start as usize..span.end as usize]
+        &document.text.body[span.start as usize..span.end as usize]
     }
 
     fn things(&self, document: usize, sentence: usize) -> BTreeSet<u32> {
@@ -304,7 +304,7 @@ impl<'a> Reader<'a> {
 
     /// The object in the words of its sentence, cut when it is long.
     fn object(&self, document: usize, triple: &Triple) -> String {
-        let text = &self.documents[document].text.text
+        let text = &self.documents[document].text.body
             [triple.object.start as usize..triple.object.end as usize];
         let mut words: Vec<&str> = text.split_whitespace().collect();
         let cut = words.len() > OBJECT_WORDS;

@@ -57,14 +57,17 @@ impl Store {
                     .with_max_len(1)
                     .try_for_each_with(sender, worked)
             });
-            self.gather(receiver, replaced)
+            let gathered = self.gather(&receiver, replaced);
+            // After a failure here the workers would wait for room that nobody makes.
+            drop(receiver);
+            gathered
         })
     }
 
-    /// Commits what the workers send until they are done; takes the receiver, so that a failure here ends their wait.
+    /// Commits what the workers send until they are done.
     fn gather(
         &mut self,
-        receiver: Receiver<(Analysed, String)>,
+        receiver: &Receiver<(Analysed, String)>,
         replaced: &BTreeSet<String>,
     ) -> Result<usize, GraphError> {
         let mut batch: Vec<(Analysed, String)> = Vec::new();

@@ -101,7 +101,7 @@ pub(super) fn read(dir: &Path) -> Result<Vec<Analysed>, GraphError> {
 
 /// Whether every place and index points at something; later code relies on it.
 fn consistent(document: &Analysed) -> bool {
-    let text = document.text.text.as_str();
+    let text = document.text.body.as_str();
     let place = |span: &Span| text.get(span.start as usize..span.end as usize).is_some();
     document.sentences.iter().all(|sentence| {
         let known = |&mention: &u32| (mention as usize) < sentence.mentions.len();
@@ -123,7 +123,7 @@ fn document_table(documents: &[Analysed]) -> PolarsResult<DataFrame> {
         "title" => texts().map(|t| t.title.as_str()).collect::<Vec<_>>(),
         "source" => texts().map(|t| t.source.as_str()).collect::<Vec<_>>(),
         "kind" => texts().map(|t| t.kind.as_str()).collect::<Vec<_>>(),
-        "text" => texts().map(|t| t.text.as_str()).collect::<Vec<_>>(),
+        "text" => texts().map(|t| t.body.as_str()).collect::<Vec<_>>(),
     )
 }
 
@@ -203,7 +203,7 @@ fn read_documents(table: &DataFrame) -> PolarsResult<Vec<Analysed>> {
                 title: title.get(row).unwrap_or_default().to_owned(),
                 source: source.get(row).unwrap_or_default().to_owned(),
                 kind: kind.get(row).unwrap_or_default().to_owned(),
-                text: text.get(row).unwrap_or_default().to_owned(),
+                body: text.get(row).unwrap_or_default().to_owned(),
             },
             sentences: Vec::new(),
         })
