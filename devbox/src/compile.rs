@@ -122,7 +122,10 @@ impl Progress {
                 self.new += usize::from(message["fresh"] == false);
                 None
             }
-            "compiler-message" => message["message"]["rendered"].as_str().map(str::to_owned),
+            // Warnings are for those who change the code: `check` refuses them.
+            "compiler-message" if message["message"]["level"] == "error" => {
+                message["message"]["rendered"].as_str().map(str::to_owned)
+            }
             _ => None,
         }
     }
@@ -255,10 +258,15 @@ mod tests {
         let artifact = json!({ "reason": "compiler-artifact", "fresh": false }).to_string();
         assert_eq!(progress.see(Event::Out(artifact)), None);
         assert_eq!(progress.line(), "1/3  0.0 s  polars-core");
-        let message =
-            json!({ "reason": "compiler-message", "message": { "rendered": "error: no" } });
-        let shown = progress.see(Event::Out(message.to_string()));
-        assert_eq!(shown.as_deref(), Some("error: no"));
+        let message = |level: &str| {
+            let words = json!({ "level": level, "rendered": "no" });
+            json!({ "reason": "compiler-message", "message": words }).to_string()
+        };
+        assert_eq!(
+            progress.see(Event::Out(message("error"))).as_deref(),
+            Some("no")
+        );
+        assert_eq!(progress.see(Event::Out(message("warning"))), None);
         progress.see(Event::Err("error: could not compile `x`".to_owned()));
         assert_eq!(progress.unusual, ["error: could not compile `x`"]);
     }

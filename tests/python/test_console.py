@@ -33,7 +33,9 @@ def test_a_person_types_rust_and_magics(tmp_path):
         console.sendline('let y: u32 = "text";')
         console.expect("mismatched types")
         console.expect(r"In \[5\]:")
-        console.sendline("exit")
+        console.sendeof()
+        console.expect("really want to exit")
+        console.sendline("y")
         console.expect(pexpect.EOF)
     finally:
         console.close(force=True)
