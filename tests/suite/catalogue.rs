@@ -17,7 +17,11 @@ fn names_are_unique_and_plain() {
 fn every_magic_has_a_short_summary_and_an_example() {
     for entry in ALL {
         let summary = entry.summary();
-        assert!(!summary.is_empty() && summary.len() <= 72, "{}: `{summary}`", entry.name);
+        assert!(
+            !summary.is_empty() && summary.len() <= 72,
+            "{}: `{summary}`",
+            entry.name
+        );
         assert!(!summary.ends_with('.'), "{}: no final stop", entry.name);
         assert!(!entry.examples.is_empty(), "{} has no example", entry.name);
     }
@@ -37,7 +41,13 @@ fn every_argument_is_explained() {
         for shown in command.get_subcommands().chain([&command]) {
             for argument in shown.get_arguments() {
                 let told = argument.get_help().is_some() || argument.get_id() == "help";
-                assert!(told, "{} {}: `{}`", entry.name, shown.get_name(), argument.get_id());
+                assert!(
+                    told,
+                    "{} {}: `{}`",
+                    entry.name,
+                    shown.get_name(),
+                    argument.get_id()
+                );
             }
         }
     }

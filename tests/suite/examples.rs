@@ -25,7 +25,9 @@ fn session(folder: &std::path::Path) -> Session {
 
 /// Runs one cell that is a magic; the text of what it shows.
 pub(crate) fn run(cell: &str, session: &mut Session) -> String {
-    let (line, body) = cell.split_once('\n').map_or((cell, None), |(line, body)| (line, Some(body)));
+    let (line, body) = cell
+        .split_once('\n')
+        .map_or((cell, None), |(line, body)| (line, Some(body)));
     let (form, typed) = match line.strip_prefix("%%") {
         Some(rest) => (Form::Cell, rest),
         None => (Form::Line, line.strip_prefix('%').unwrap()),
@@ -55,7 +57,11 @@ fn every_example_shows_what_it_promises() {
             }
             let shown = run(example.cell, &mut session);
             let promised = example.shows;
-            assert!(shown.contains(promised), "`{}` does not show `{promised}`:\n{shown}", example.cell);
+            assert!(
+                shown.contains(promised),
+                "`{}` does not show `{promised}`:\n{shown}",
+                example.cell
+            );
         }
     }
 }
@@ -69,7 +75,12 @@ fn errors_say_what_to_type_next() {
         ("kg", "biuld docs", "unrecognized subcommand", "build"),
         ("corpus", "no/such/folder", "no/such/folder", "notebook"),
         ("corpus", "articles --as Docs", "small letters", ""),
-        ("corpus", "articles --skip-rule nothing", "no cleaning rule called `nothing`", "ligatures"),
+        (
+            "corpus",
+            "articles --skip-rule nothing",
+            "no cleaning rule called `nothing`",
+            "ligatures",
+        ),
         ("corpus", "\"articles", "quotation mark", "two"),
     ];
     for (name, arguments, message, hint) in cells {
@@ -79,7 +90,10 @@ fn errors_say_what_to_type_next() {
             cancel: Cancel::default(),
             progress: &Silent,
         };
-        let error = find(name, Form::Line).unwrap().run(arguments, &mut call).unwrap_err();
+        let error = find(name, Form::Line)
+            .unwrap()
+            .run(arguments, &mut call)
+            .unwrap_err();
         let whole = format!("{error}\n{}", error.hint);
         assert!(whole.contains(message), "%{name} {arguments}: {whole}");
         assert!(error.hint.contains(hint), "%{name} {arguments}: {whole}");
@@ -102,7 +116,10 @@ fn a_stopped_magic_says_so() {
         cancel,
         progress: &Silent,
     };
-    let error = find("corpus", Form::Line).unwrap().run("articles", &mut call).unwrap_err();
+    let error = find("corpus", Form::Line)
+        .unwrap()
+        .run("articles", &mut call)
+        .unwrap_err();
     assert_eq!(error.kind.name(), "Interrupted");
 }
 
@@ -111,8 +128,17 @@ fn a_value_of_the_wrong_sort_is_named() {
     let folder = notebook_folder();
     let mut session = session(folder.path());
     run("%corpus articles --as docs", &mut session);
-    let paths: Vec<PathBuf> = session.take_imports().into_iter().map(|import| import.path).collect();
+    let paths: Vec<PathBuf> = session
+        .take_imports()
+        .into_iter()
+        .map(|import| import.path)
+        .collect();
     assert!(paths.iter().all(|path| path.exists()));
     let error = session.graph("docs").err().unwrap();
-    assert!(error.to_string().contains("`docs` is documents, not a graph"), "{error}");
+    assert!(
+        error
+            .to_string()
+            .contains("`docs` is documents, not a graph"),
+        "{error}"
+    );
 }

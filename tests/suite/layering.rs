@@ -12,14 +12,26 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("magics/prelude", &["values"]),
     ("kernel", &["catalog"]),
     ("devbox", &[]),
-    ("tests", &["corpus", "openie", "values", "graph", "catalog"]),
+    (
+        "tests",
+        &["corpus", "openie", "values", "graph", "catalog", "prelude"],
+    ),
 ];
 
 /// Libraries that one place alone may use, as they are named in code.
 const ONLY_IN: &[(&str, &[&str])] = &[
     ("zeromq::", &["kernel/src/wire", "tests"]),
     ("evcxr::", &["kernel/src/language"]),
-    ("polars::", &["magics/values", "magics/graph", "magics/catalog", "magics/prelude", "tests"]),
+    (
+        "polars::",
+        &[
+            "magics/values",
+            "magics/graph",
+            "magics/catalog",
+            "magics/prelude",
+            "tests",
+        ],
+    ),
     ("plotly::", &["magics/prelude"]),
     ("rusqlite::", &["kernel/src"]),
 ];
@@ -38,7 +50,11 @@ fn every_crate_uses_only_what_it_may() {
             );
         }
     }
-    assert_eq!(MAY_USE.len(), CRATES.len(), "a crate is missing from MAY_USE");
+    assert_eq!(
+        MAY_USE.len(),
+        CRATES.len(),
+        "a crate is missing from MAY_USE"
+    );
 }
 
 #[test]
@@ -46,15 +62,22 @@ fn a_library_stays_in_its_place() {
     for folder in CRATES {
         for path in sources(&root().join(folder)) {
             let text = std::fs::read_to_string(&path).unwrap();
-            let code: Vec<&str> = text.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
+            let code: Vec<&str> = text
+                .lines()
+                .filter(|line| !line.trim_start().starts_with("//"))
+                .collect();
             let place = path.strip_prefix(root()).unwrap().display().to_string();
             for (library, allowed) in ONLY_IN {
                 let uses = code.iter().any(|line| {
                     let line = line.trim_start().trim_start_matches("pub ");
-                    line.starts_with(&format!("use {library}")) || line.contains(&format!(" {library}"))
+                    line.starts_with(&format!("use {library}"))
+                        || line.contains(&format!(" {library}"))
                 });
                 let allowed_here = allowed.iter().any(|place_of| place.starts_with(place_of));
-                assert!(!uses || allowed_here || place.starts_with("tests/suite/layering"), "{place} uses {library}");
+                assert!(
+                    !uses || allowed_here || place.starts_with("tests/suite/layering"),
+                    "{place} uses {library}"
+                );
             }
         }
     }
@@ -63,7 +86,13 @@ fn a_library_stays_in_its_place() {
 #[test]
 fn html_is_made_in_one_place() {
     let tags = ["<div", "<table", "<span", "<svg", "<figure"];
-    for folder in ["magics/corpus/src/clean", "magics/graph", "magics/catalog", "kernel/src/wire", "kernel/src/handler"] {
+    for folder in [
+        "magics/corpus/src/clean",
+        "magics/graph",
+        "magics/catalog",
+        "kernel/src/wire",
+        "kernel/src/handler",
+    ] {
         let folder = root().join(folder);
         if !folder.is_dir() {
             continue;
@@ -71,9 +100,15 @@ fn html_is_made_in_one_place() {
         for path in sources(&folder) {
             let text = std::fs::read_to_string(&path).unwrap();
             let own = text.split("#[cfg(test)]").next().unwrap_or_default();
-            let code = own.lines().filter(|line| !line.trim_start().starts_with("//"));
+            let code = own
+                .lines()
+                .filter(|line| !line.trim_start().starts_with("//"));
             for line in code {
-                assert!(!tags.iter().any(|tag| line.contains(tag)), "{}: {line}", path.display());
+                assert!(
+                    !tags.iter().any(|tag| line.contains(tag)),
+                    "{}: {line}",
+                    path.display()
+                );
             }
         }
     }
@@ -83,7 +118,11 @@ fn html_is_made_in_one_place() {
 fn architecture_draws_the_same_picture() {
     let text = std::fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
     for (folder, allowed) in MAY_USE {
-        let uses = if allowed.is_empty() { "none of ours".to_owned() } else { allowed.join(", ") };
+        let uses = if allowed.is_empty() {
+            "none of ours".to_owned()
+        } else {
+            allowed.join(", ")
+        };
         let row = format!("| `{folder}` | {uses} |");
         assert!(text.contains(&row), "ARCHITECTURE.md lacks the row: {row}");
     }

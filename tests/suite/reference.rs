@@ -10,5 +10,8 @@ fn the_reference_of_magics_is_fresh() {
         std::fs::write(&path, &fresh).unwrap();
     }
     let kept = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(kept == fresh, "docs/magics.md is stale: run `UPDATE_EXPECT=1 cargo devbox test reference`");
+    assert!(
+        kept == fresh,
+        "docs/magics.md is stale: run `UPDATE_EXPECT=1 cargo devbox test reference`"
+    );
 }

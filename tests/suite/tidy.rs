@@ -10,9 +10,17 @@ fn every_file_says_what_it_is_for_and_stays_short() {
     for folder in CRATES {
         for path in sources(&root().join(folder)) {
             let text = std::fs::read_to_string(&path).unwrap();
-            assert!(text.starts_with("//! "), "{} does not begin with `//! ` and its purpose", path.display());
+            assert!(
+                text.starts_with("//! "),
+                "{} does not begin with `//! ` and its purpose",
+                path.display()
+            );
             let n_lines = text.lines().count();
-            assert!(n_lines <= MAX_LINES, "{} has {n_lines} lines, {MAX_LINES} are allowed", path.display());
+            assert!(
+                n_lines <= MAX_LINES,
+                "{} has {n_lines} lines, {MAX_LINES} are allowed",
+                path.display()
+            );
         }
     }
 }
@@ -25,7 +33,10 @@ fn no_test_file_is_forgotten() {
         let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
         let rust = path.extension().is_some_and(|ending| ending == "rs");
         if rust && name != "main" {
-            assert!(main.contains(&format!("mod {name};")), "tests/suite/main.rs does not know `{name}`");
+            assert!(
+                main.contains(&format!("mod {name};")),
+                "tests/suite/main.rs does not know `{name}`"
+            );
         }
     }
 }

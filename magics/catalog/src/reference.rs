@@ -8,7 +8,7 @@ use crate::magic::Entry;
 /// The whole reference; `docs/magics.md` is this text.
 pub fn reference() -> String {
     let mut text = String::from(
-        "# Magics\n\nMade from the program by `cargo devbox docs`; do not edit. `%help NAME` shows the same in a \
+        "# Magics\n\nMade from the program: do not edit it, run `UPDATE_EXPECT=1 cargo devbox test reference`. `%help NAME` shows the same in a \
          notebook.\n\n| type | to |\n|---|---|\n",
     );
     for entry in ALL {

@@ -15,7 +15,7 @@ use crate::names::ValueName;
 use crate::session::{Import, ImportKind, Value};
 use crate::view::{Column, Table, ToView, View};
 
-/// Read documents: PDF, HTML, Markdown, text and JSON, from files and folders
+/// Read documents: PDF, HTML, Markdown, text and JSON files, or folders
 #[derive(Debug, Parser)]
 pub(super) struct Corpus {
     /// Files and folders; without any, `MLK8S_ARTICLES` or else the folder `articles` beside the notebook

@@ -11,7 +11,7 @@ use crate::view::{CloudView, CloudWord, ToView, View};
 const WIDTH: f32 = 900.0;
 const HEIGHT: f32 = 460.0;
 
-/// Show the weightiest words and phrases of documents, larger when weightier
+/// Show the words and phrases that documents are about, by weight
 #[derive(Debug, Parser)]
 pub(super) struct Wordcloud {
     /// Name of documents that `%corpus` read
