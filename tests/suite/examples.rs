@@ -24,10 +24,10 @@ fn session(folder: &std::path::Path) -> Session {
 }
 
 /// Runs one cell that is a magic; the text of what it shows.
-pub(crate) fn run(cell: &str, session: &mut Session) -> String {
-    let (line, body) = cell
+pub(crate) fn run(code: &str, session: &mut Session) -> String {
+    let (line, body) = code
         .split_once('\n')
-        .map_or((cell, None), |(line, body)| (line, Some(body)));
+        .map_or((code, None), |(line, body)| (line, Some(body)));
     let (form, typed) = match line.strip_prefix("%%") {
         Some(rest) => (Form::Cell, rest),
         None => (Form::Line, line.strip_prefix('%').unwrap()),
@@ -42,7 +42,7 @@ pub(crate) fn run(cell: &str, session: &mut Session) -> String {
     let view = find(name, form).and_then(|entry| entry.run(arguments, &mut call));
     match view {
         Ok(view) => view.text(),
-        Err(error) => panic!("`{cell}` failed: {error} ({})", error.hint),
+        Err(error) => panic!("`{code}` failed: {error} ({})", error.hint),
     }
 }
 

@@ -52,6 +52,16 @@ pub(super) struct Evaluated {
     pub(super) outcome: Result<Option<Map<String, Value>>, Failure>,
 }
 
+impl Evaluated {
+    /// Of a cell that was stopped before its turn came.
+    fn stopped() -> Evaluated {
+        Evaluated {
+            n_runs: 0,
+            outcome: Err(Failure::interrupted(None)),
+        }
+    }
+}
+
 /// Works on requests until the handle is gone.
 pub(super) fn run(requests: &Receiver<Request>, shared: &Arc<Shared>) {
     let started = start(shared);
@@ -74,6 +84,10 @@ pub(super) fn run(requests: &Receiver<Request>, shared: &Arc<Shared>) {
                 question,
                 reply,
             } => {
+                if shared.stopping.load(Ordering::SeqCst) {
+                    let _ = reply.send(Evaluated::stopped());
+                    continue;
+                }
                 shared.busy.store(true, Ordering::SeqCst);
                 let evaluated = evaluator.evaluate(&code, imports, &question);
                 shared.busy.store(false, Ordering::SeqCst);
@@ -208,7 +222,7 @@ impl Evaluator {
                 "let {}: {kind} = {}::{reader}({:?}).unwrap();",
                 import.name,
                 prelude::PRELUDE_CRATE,
-                import.path
+                import.path.to_string_lossy()
             );
         }
         if code.is_empty() {

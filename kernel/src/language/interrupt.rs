@@ -16,6 +16,8 @@ use super::Shared;
 pub(crate) enum Interrupted {
     /// Nothing was going on.
     Nothing,
+    /// A cell whose turn had not come; it will not run.
+    Waiting,
     /// The compiler; all variables are kept.
     Compiler,
     /// The process that ran the cell; it is started again.
@@ -24,10 +26,13 @@ pub(crate) enum Interrupted {
 
 /// Stops what is going on: the compiler if one is running, otherwise the process that runs the cell.
 pub(super) fn interrupt(shared: &Shared) -> Interrupted {
-    if !shared.busy.load(Ordering::SeqCst) {
+    if !shared.asked.load(Ordering::SeqCst) {
         return Interrupted::Nothing;
     }
     shared.stopping.store(true, Ordering::SeqCst);
+    if !shared.busy.load(Ordering::SeqCst) {
+        return Interrupted::Waiting;
+    }
     let child = child_of(shared);
     let child_id = child.as_ref().and_then(|c| c.lock().ok().map(|c| c.id()));
     let compilers = descendants(std::process::id(), child_id);
@@ -37,7 +42,7 @@ pub(super) fn interrupt(shared: &Shared) -> Interrupted {
     }
     for id in compilers {
         // One that has just ended by itself is as good.
-        let _ = kill(Pid::from_raw(id as i32), Signal::SIGKILL);
+        let _ = kill(Pid::from_raw(id.cast_signed()), Signal::SIGKILL);
     }
     Interrupted::Compiler
 }
@@ -46,7 +51,7 @@ pub(super) fn interrupt(shared: &Shared) -> Interrupted {
 pub(super) fn end_child(shared: &Shared) {
     let child_id = child_of(shared).and_then(|c| c.lock().ok().map(|c| c.id()));
     for id in descendants(std::process::id(), child_id) {
-        let _ = kill(Pid::from_raw(id as i32), Signal::SIGKILL);
+        let _ = kill(Pid::from_raw(id.cast_signed()), Signal::SIGKILL);
     }
     end(child_of(shared).as_ref());
 }

@@ -90,6 +90,8 @@ struct Shared {
     ready: OnceLock<Result<Outputs, Failure>>,
     /// The process that runs cells; evcxr puts a new one in after a crash.
     process: Mutex<Option<Arc<Mutex<Child>>>>,
+    /// Somebody waits for a cell.
+    asked: AtomicBool,
     /// A cell is being compiled or run.
     busy: AtomicBool,
     /// The user wants the current cell to stop.
@@ -120,6 +122,7 @@ impl Language {
         let shared = Arc::new(Shared {
             ready: OnceLock::new(),
             process: Mutex::new(None),
+            asked: AtomicBool::new(false),
             busy: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
         });
@@ -135,9 +138,21 @@ impl Language {
         imports: &[Import],
         sink: &dyn Sink,
     ) -> Result<Evaluation, Failure> {
+        self.shared.stopping.store(false, Ordering::SeqCst);
+        self.shared.asked.store(true, Ordering::SeqCst);
+        let evaluation = self.evaluate_to_the_end(code, imports, sink);
+        self.shared.asked.store(false, Ordering::SeqCst);
+        evaluation
+    }
+
+    fn evaluate_to_the_end(
+        &self,
+        code: &str,
+        imports: &[Import],
+        sink: &dyn Sink,
+    ) -> Result<Evaluation, Failure> {
         let (reply, replies) = bounded(1);
         let (question, questions) = bounded(0);
-        self.shared.stopping.store(false, Ordering::SeqCst);
         self.send(Request::Evaluate {
             code: code.to_owned(),
             imports: imports.to_vec(),

@@ -1,5 +1,7 @@
 //! The trait that every magic implements, and the table entry that forgets its type.
 
+use std::fmt::Write as _;
+
 use clap::Parser;
 
 use crate::call::Call;
@@ -98,7 +100,8 @@ impl Entry {
                 text.push_str("\nExamples:\n");
             }
             let cell = example.cell.replace('\n', "\n  ");
-            text.push_str(&format!("  {cell}\n      {}\n", example.about));
+            // Writing to a string cannot fail.
+            let _ = writeln!(text, "  {cell}\n      {}", example.about);
         }
         text
     }

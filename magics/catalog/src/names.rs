@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 /// The name of a value: a Rust identifier, because Rust cells use it as a variable.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ValueName(String);
+pub(crate) struct ValueName(String);
 
 /// Words that Rust keeps for itself, so that no variable can have them as its name.
 const KEYWORDS: [&str; 39] = [
@@ -17,7 +17,7 @@ const KEYWORDS: [&str; 39] = [
 
 impl ValueName {
     /// The name.
-    pub fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
 }

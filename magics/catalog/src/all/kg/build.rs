@@ -62,14 +62,15 @@ impl Build {
         let n_removed = n_before - store.documents().len();
         let index = Arc::new(store.load()?);
         let triples = publish(call.session, &self.name, dir.clone(), Arc::clone(&index))?;
-        let mut title = format!("{}: {} documents added", self.name, report.added);
+        let mut done = vec![format!("{} documents added", report.added)];
         if report.skipped > 0 {
-            title.push_str(&format!(", {} were there", report.skipped));
+            done.push(format!("{} were there", report.skipped));
         }
         if n_removed > 0 {
-            title.push_str(&format!(", {n_removed} of an earlier build removed"));
+            done.push(format!("{n_removed} of an earlier build removed"));
         }
-        title.push_str(&format!(" in {:.1} s", begun.elapsed().as_secs_f32()));
+        let took_s = begun.elapsed().as_secs_f32();
+        let title = format!("{}: {} in {took_s:.1} s", self.name, done.join(", "));
         let mut table = stats::sizes(&index);
         table.title = title;
         table.note = format!(

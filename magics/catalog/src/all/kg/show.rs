@@ -34,15 +34,17 @@ impl Show {
             limit: self.limit.max(2),
         };
         let picture = picture::picture(index.graph(), &options)?;
-        let mut title = format!(
-            "{}: {} entities, {} relations",
+        let around = picture
+            .centre
+            .as_ref()
+            .map(|centre| format!(" around {centre}"));
+        let title = format!(
+            "{}: {} entities, {} relations{}",
             self.kg,
             picture.nodes.len(),
-            picture.edges.len()
+            picture.edges.len(),
+            around.unwrap_or_default()
         );
-        if let Some(centre) = &picture.centre {
-            title.push_str(&format!(" around {centre}"));
-        }
         Ok(View::Graph(Box::new(view(picture, title))))
     }
 }
