@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use crate::handler::{
-    comm, complete, debug, execute, history, inspect, interrupt, is_complete, kernel_info, shutdown,
+    comm, complete, debug, execute, history, inspect, interrupt, is_complete, kernel_info,
+    shutdown, usage,
 };
 use crate::kernel::Kernel;
 use crate::outbox::Origin;
@@ -25,11 +26,12 @@ pub(crate) enum Kind {
     Interrupt,
     Shutdown,
     Debug,
+    Usage,
     Unknown,
 }
 
 /// The types of request by their name on the wire.
-const KINDS: [(&str, Kind); 13] = [
+const KINDS: [(&str, Kind); 14] = [
     ("kernel_info_request", Kind::KernelInfo),
     ("execute_request", Kind::Execute),
     ("is_complete_request", Kind::IsComplete),
@@ -43,6 +45,7 @@ const KINDS: [(&str, Kind); 13] = [
     ("interrupt_request", Kind::Interrupt),
     ("shutdown_request", Kind::Shutdown),
     ("debug_request", Kind::Debug),
+    ("usage_request", Kind::Usage),
 ];
 
 impl Kind {
@@ -81,7 +84,8 @@ pub(crate) fn dispatch(kernel: &Arc<Kernel>, channel: Channel, message: Message)
         Kind::CommMsg | Kind::CommClose => kernel.attend(&origin, || {}),
         Kind::Interrupt => interrupt::interrupt(kernel, &origin),
         Kind::Shutdown => shutdown::shutdown(kernel, &origin, &content),
-        Kind::Debug => kernel.answer(&origin, || debug::refusal(&content)),
+        Kind::Debug => kernel.answer(&origin, || debug::reply(kernel, &content)),
+        Kind::Usage => kernel.answer(&origin, || usage::reply(kernel)),
         Kind::Unknown => kernel.attend(&origin, || ignore(&origin)),
     }
 }

@@ -12,7 +12,7 @@ use tokio::runtime::Handle;
 
 use crate::dispatch::dispatch;
 use crate::history::History;
-use crate::language::{Interrupted, Language};
+use crate::language::Language;
 use crate::outbox::{Origin, Outbox, State, object};
 use crate::runtime_dir::RuntimeDir;
 use crate::settings::Settings;
@@ -51,6 +51,7 @@ type Question = Box<dyn FnOnce(&Kernel) + Send>;
 pub(crate) fn start(
     settings: &Settings,
     runtime_dir: &RuntimeDir,
+    cells_dir: &RuntimeDir,
     wire: Wire,
     runtime: &Handle,
 ) -> (Arc<Kernel>, Receiver<()>) {
@@ -63,11 +64,15 @@ pub(crate) fn start(
     let (cells, waiting_cells) = bounded(CELLS);
     let (questions, waiting_questions) = bounded::<Question>(QUESTIONS);
     let (end, ended) = bounded(1);
-    let outbox = Outbox::start(out, runtime.clone(), settings.state_dir.join("output"));
+    let spill_dirs = vec![
+        settings.work_dir.join("mlk8s-output"),
+        settings.state_dir.join("output"),
+    ];
+    let outbox = Outbox::start(out, runtime.clone(), spill_dirs);
     outbox.status(&Arc::new(Object::new()), State::Starting);
     let kernel = Arc::new(Kernel {
         outbox,
-        language: Language::start(),
+        language: Language::start(cells_dir.path().to_owned(), settings.work_dir.clone()),
         history: Mutex::new(History::open(&settings.state_dir)),
         cells,
         running: Mutex::new(None),
@@ -189,10 +194,7 @@ impl Kernel {
         }
         // Whoever waits for what the user types gets nothing.
         locked(&self.asking).take();
-        let stopped = self.language.interrupt();
-        if stopped != Interrupted::Nothing {
-            crate::log(&format!("interrupted: {stopped:?}"));
-        }
+        self.language.interrupt();
     }
 
     /// Ends the kernel; what is already on its way still leaves.

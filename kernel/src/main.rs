@@ -75,7 +75,6 @@ fn main() -> ExitCode {
 
 /// Serves the frontend that wrote `connection_file`, until it says that this is enough.
 fn serve(connection_file: &Path) -> anyhow::Result<()> {
-    language::enter().context("preparing a directory for cells")?;
     let connection = Connection::read(connection_file)?;
     let settings = Settings::read();
     let runtime_dir = RuntimeDir::make().context("making a directory for values")?;
@@ -85,14 +84,16 @@ fn serve(connection_file: &Path) -> anyhow::Result<()> {
         .build()
         .context("starting the threads of the sockets")?;
     let wire = runtime.block_on(Wire::bind(&connection))?;
-    let (kernel, ended) = kernel::start(&settings, &runtime_dir, wire, runtime.handle());
+    let cells_dir = RuntimeDir::make_on_disk().context("making a directory for cells")?;
+    let (kernel, ended) =
+        kernel::start(&settings, &runtime_dir, &cells_dir, wire, runtime.handle());
     let watching = std::sync::Arc::clone(&kernel);
     runtime.spawn(async move { watch(&watching, settings.parent).await });
     // Whoever could send is part of `kernel`, which we hold.
     let _ = ended.recv();
     kernel.outbox.finish();
     kernel.language.shutdown();
-    drop(runtime_dir);
+    drop((runtime_dir, cells_dir));
     runtime.shutdown_background();
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 mod stream;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,6 +12,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::runtime::Handle;
 
+use crate::display;
 use crate::wire::{Channel, Headers, Message, Object, Outgoing};
 use stream::{Pending, Pieces};
 
@@ -80,10 +82,10 @@ enum Item {
 }
 
 impl Outbox {
-    /// Starts the writer; it spills endless output into `spill_dir`.
-    pub(crate) fn start(out: Outgoing, runtime: Handle, spill_dir: std::path::PathBuf) -> Outbox {
+    /// Starts the writer; it spills endless output into the first of `spill_dirs` that can be written to.
+    pub(crate) fn start(out: Outgoing, runtime: Handle, spill_dirs: Vec<PathBuf>) -> Outbox {
         let (queue, items) = bounded(ROOM);
-        let pieces = Pieces::new(spill_dir);
+        let pieces = Pieces::new(spill_dirs);
         let mut writer = Writer {
             out,
             runtime,
@@ -235,10 +237,33 @@ impl Writer {
             });
         }
         let content = object(json!({ "name": pending.name, "text": text }));
+        let parent = Arc::clone(&pending.parent);
         self.publish("stream", pending.parent, content);
+        if let Some(path) = self.pieces.take_begun() {
+            let data = display::link::bundle(&path);
+            let content = json!({ "data": data, "metadata": {}, "transient": {} });
+            self.publish("display_data", parent, object(content));
+        }
+    }
+
+    /// Shows the end of endless output before its cell ends.
+    fn send_tail(&mut self, parent: &Arc<Object>) {
+        if let Some(text) = self.pieces.take_tail(parent) {
+            let content = object(json!({ "name": StreamName::Stdout, "text": text }));
+            self.publish("stream", Arc::clone(parent), content);
+        }
     }
 
     fn send(&mut self, item: Item) {
+        match &item {
+            Item::Publish {
+                kind: "execute_result" | "error",
+                parent,
+                ..
+            } => self.send_tail(parent),
+            Item::Reply { to, .. } if to.channel == Channel::Shell => self.send_tail(&to.header),
+            _ => {}
+        }
         match item {
             Item::Publish {
                 kind,

@@ -8,7 +8,9 @@ use mlk8s_catalog::call::Progress;
 use serde_json::json;
 use uuid::Uuid;
 
+use crate::display;
 use crate::display::progress::Step;
+use crate::handler::execute::ExecuteRequest;
 use crate::kernel::{Kernel, locked};
 use crate::language::Sink;
 use crate::outbox::{Origin, Outbox, StreamName, object};
@@ -109,15 +111,29 @@ pub(crate) struct CellOutput<'a> {
     kernel: &'a Kernel,
     origin: &'a Origin,
     may_ask: bool,
+    silent: bool,
 }
 
 impl<'a> CellOutput<'a> {
-    /// The output of the cell that `origin` asked for; it `may_ask` when the frontend says so.
-    pub(crate) fn new(kernel: &'a Kernel, origin: &'a Origin, may_ask: bool) -> CellOutput<'a> {
+    /// The output of the cell that `origin` asked for in `request`.
+    pub(crate) fn new(
+        kernel: &'a Kernel,
+        origin: &'a Origin,
+        request: &ExecuteRequest,
+    ) -> CellOutput<'a> {
         CellOutput {
             kernel,
             origin,
-            may_ask,
+            may_ask: request.allow_stdin,
+            silent: request.silent,
+        }
+    }
+
+    fn publish(&self, kind: &'static str, content: serde_json::Value) {
+        if !self.silent {
+            self.kernel
+                .outbox
+                .publish(kind, &self.origin.header, object(content));
         }
     }
 }
@@ -135,9 +151,37 @@ impl Sink for CellOutput<'_> {
             .stream(&self.origin.header, StreamName::Stderr, text);
     }
 
+    fn display(&self, update: bool, id: &str, data: Object) {
+        let transient = if id.is_empty() {
+            json!({})
+        } else {
+            json!({ "display_id": id })
+        };
+        let kind = if update {
+            "update_display_data"
+        } else {
+            "display_data"
+        };
+        self.publish(
+            kind,
+            json!({ "data": data, "metadata": {}, "transient": transient }),
+        );
+    }
+
+    fn clear(&self, wait: bool) {
+        self.publish("clear_output", json!({ "wait": wait }));
+    }
+
+    fn warn(&self, n: usize, text: &str) {
+        let data = display::warnings::bundle(n, text);
+        self.publish(
+            "display_data",
+            json!({ "data": data, "metadata": {}, "transient": {} }),
+        );
+    }
+
     fn input(&self, prompt: &str, password: bool) -> Option<String> {
         if !self.may_ask {
-            self.stderr("this frontend cannot be asked for input; the cell reads an empty line\n");
             return None;
         }
         let (asking, answered) = bounded(1);

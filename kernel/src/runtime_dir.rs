@@ -34,6 +34,11 @@ impl RuntimeDir {
         RuntimeDir::make_in(parent).or_else(|_| RuntimeDir::make_in(&temporary))
     }
 
+    /// Makes one where programs may be run from and room is cheap: for what cells are compiled to.
+    pub(crate) fn make_on_disk() -> io::Result<RuntimeDir> {
+        RuntimeDir::make_in(&std::env::temp_dir())
+    }
+
     fn make_in(parent: &Path) -> io::Result<RuntimeDir> {
         let dir = tempfile::Builder::new()
             .prefix(PREFIX)

@@ -215,14 +215,10 @@ impl Worker {
     }
 
     fn evaluate(&mut self, code: &str, running: &Running<'_>) -> Result<Yield, Failure> {
-        let output = CellOutput::new(&self.kernel, running.origin, running.request.allow_stdin);
+        let output = CellOutput::new(&self.kernel, running.origin, running.request);
         let imports = self.session.take_imports();
         let evaluated = self.kernel.language.evaluate(code, &imports, &output);
-        if evaluated.is_err() {
-            // The cell may have ended before its values were there.
-            self.session.reimport(imports);
-        }
-        let bundle = evaluated?.bundle.filter(|bundle| !is_unit(bundle));
+        let bundle = evaluated?.bundle;
         Ok(bundle.map_or(Yield::Nothing, Yield::Shown))
     }
 
@@ -292,11 +288,6 @@ impl Worker {
     }
 }
 
-/// Whether `bundle` is what a loop or a call without a result yields.
-fn is_unit(bundle: &Object) -> bool {
-    bundle.len() == 1 && bundle.get("text/plain").is_some_and(|text| text == "()")
-}
-
 /// The magic called `name`, however it is typed.
 pub(crate) fn named(name: &str) -> Result<&'static Entry, MagicError> {
     match ALL.iter().find(|entry| entry.name == name) {
@@ -311,11 +302,7 @@ fn failure_of(error: &MagicError) -> Failure {
         evalue,
         traceback,
     } = display::error::report(error);
-    Failure {
-        ename,
-        evalue,
-        traceback,
-    }
+    Failure::with_report(ename, evalue, traceback)
 }
 
 fn stopped() -> Failure {

@@ -26,7 +26,7 @@ pub(crate) fn sources(folder: &Path) -> Vec<PathBuf> {
 }
 
 /// The folders that hold our own crates.
-pub(crate) const CRATES: [&str; 9] = [
+pub(crate) const CRATES: [&str; 10] = [
     "kernel",
     "magics/corpus",
     "magics/openie",
@@ -34,6 +34,7 @@ pub(crate) const CRATES: [&str; 9] = [
     "magics/graph",
     "magics/catalog",
     "magics/prelude",
+    "magics/cells",
     "devbox",
     "tests",
 ];

@@ -6,7 +6,10 @@
 
 pub(crate) mod chart;
 pub(crate) mod error;
+pub(crate) mod escape;
+pub(crate) mod link;
 pub(crate) mod progress;
+pub(crate) mod warnings;
 
 mod answer;
 mod chart_bars;
@@ -23,7 +26,6 @@ mod chart_shape;
 mod chart_tick;
 mod chart_words;
 mod cloud;
-mod escape;
 mod figure;
 mod graph;
 mod graph_data;

@@ -10,6 +10,7 @@ pub(crate) mod interrupt;
 pub(crate) mod is_complete;
 pub(crate) mod kernel_info;
 pub(crate) mod shutdown;
+pub(crate) mod usage;
 
 use serde::Deserialize;
 

@@ -1,53 +1,64 @@
-//! Rust cells: evcxr on a thread of its own, its child process, and the handle that the rest of the kernel uses.
+//! Rust cells: compiled by rustc against the prelude, run by a process of their own; completed by rust-analyzer.
+//!
+//! `source` takes a cell apart, `compose` makes a crate of it, `compile` a library, `process` has it run; `notes` are
+//! the books on what cells leave behind. `analyst` is rust-analyzer, through evcxr.
 
+mod analyst;
+mod blocks;
 mod child;
+pub(crate) mod command;
+mod compile;
+mod compose;
+mod dependencies;
+mod diagnostic;
 mod evaluator;
 mod failure;
-mod interrupt;
+mod hearing;
+mod notes;
 mod prelude;
+mod process;
+mod report;
+mod source;
 mod stand_in;
 mod toolchain;
 
-use std::process::{Child, ExitCode};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
-use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use mlk8s_catalog::session::Import;
 use serde_json::{Map, Value};
 
-use child::Ending;
-use evaluator::{Asked, Evaluated, Request};
+use crate::kernel::locked;
+use analyst::Analyst;
+use compile::{Compiler, Running};
+use evaluator::Evaluator;
 pub(crate) use failure::Failure;
-pub(crate) use interrupt::Interrupted;
-
-/// Begins a line with which the prelude tells of a panic; its message follows as a JSON string.
-const PANIC: &str = "\u{1}mlk8s-panic ";
-/// How long the last words of a cell may take from its stderr to us once the cell itself is done.
-const LAST_WORDS: Duration = Duration::from_millis(500);
+use notes::Variable;
+use prelude::Prelude;
+use process::Process;
+use toolchain::Toolchain;
 
 /// Becomes one of the other programs that this binary also is; returns the exit code when it was one.
 pub(crate) fn hook() -> Option<ExitCode> {
-    let done = stand_in::hook();
-    if done.is_none() {
-        child::hook();
-    }
-    done
-}
-
-/// Starts this program again in the environment that evcxr needs; returns when it is there.
-pub(crate) fn enter() -> std::io::Result<()> {
-    toolchain::enter()
+    stand_in::hook().or_else(analyst::hook)
 }
 
 /// Where a cell's output goes while it runs, and where its questions are answered.
-pub(crate) trait Sink: Sync {
+pub(crate) trait Sink {
     /// Text for standard output.
     fn stdout(&self, text: &str);
     /// Text for standard error.
     fn stderr(&self, text: &str);
-    /// Asks the user; `None` when the frontend does not allow it.
+    /// Shows `data`, or shows it in place of what has the name `id`; an empty name is none.
+    fn display(&self, update: bool, id: &str, data: Map<String, Value>);
+    /// Removes what was shown; with `wait`, when the next output comes.
+    fn clear(&self, wait: bool);
+    /// Shows `n` warnings.
+    fn warn(&self, n: usize, text: &str);
+    /// Asks the user; `None` when the frontend does not allow it, or when the cell is stopped meanwhile.
     fn input(&self, prompt: &str, password: bool) -> Option<String>;
 }
 
@@ -78,57 +89,62 @@ pub(crate) struct Documentation {
     pub(crate) html: String,
 }
 
-/// The handle to Rust cells; everything runs on one thread, in order.
+/// What there is in the session, for whoever looks while a cell runs.
+#[derive(Debug, Default)]
+pub(crate) struct View {
+    variables: BTreeMap<String, Variable>,
+    items: String,
+    dependencies: Vec<(String, String)>,
+}
+
+/// What the handle, the evaluator and interrupts all see.
+#[derive(Default)]
+struct Shared {
+    /// The compiler that is running.
+    compiler: Running,
+    /// The process that runs cells.
+    remote: Mutex<Option<child::Remote>>,
+    /// A cell is being compiled or run.
+    busy: AtomicBool,
+    /// The user wants it to stop.
+    stopping: AtomicBool,
+    view: Mutex<Arc<View>>,
+}
+
+/// The handle to Rust cells.
 pub(crate) struct Language {
-    requests: Sender<Request>,
+    evaluator: Arc<OnceLock<Result<Mutex<Evaluator>, Failure>>>,
+    analyst: Arc<OnceLock<Arc<Analyst>>>,
     shared: Arc<Shared>,
 }
 
-/// What the handle and the thread both see.
-struct Shared {
-    /// Set once evcxr is ready, or could not be started.
-    ready: OnceLock<Result<Outputs, Failure>>,
-    /// The process that runs cells; evcxr puts a new one in after a crash.
-    process: Mutex<Option<Arc<Mutex<Child>>>>,
-    /// Somebody waits for a cell.
-    asked: AtomicBool,
-    /// A cell is being compiled or run.
-    busy: AtomicBool,
-    /// The user wants the current cell to stop.
-    stopping: AtomicBool,
-}
-
-/// What is heard on a cell's standard error besides text.
-#[derive(Default)]
-struct Heard {
-    ending: Ending,
-    /// How many times compiled code has ended.
-    n_ended: usize,
-    /// Messages of panics.
-    panics: Vec<String>,
-}
-
-/// Lines that cells write.
-#[derive(Clone, Debug)]
-struct Outputs {
-    stdout: Receiver<String>,
-    stderr: Receiver<String>,
-}
-
 impl Language {
-    /// Starts evcxr and warms it up; returns at once, cells wait their turn.
-    pub(crate) fn start() -> Language {
-        let (requests, queue) = unbounded();
-        let shared = Arc::new(Shared {
-            ready: OnceLock::new(),
-            process: Mutex::new(None),
-            asked: AtomicBool::new(false),
-            busy: AtomicBool::new(false),
-            stopping: AtomicBool::new(false),
+    /// Starts what cells need, in `dir`; returns at once, cells wait their turn.
+    pub(crate) fn start(dir: PathBuf, work_dir: PathBuf) -> Language {
+        let language = Language {
+            evaluator: Arc::default(),
+            analyst: Arc::default(),
+            shared: Arc::default(),
+        };
+        let (evaluator, analyst) = (
+            Arc::clone(&language.evaluator),
+            Arc::clone(&language.analyst),
+        );
+        let shared = Arc::clone(&language.shared);
+        std::thread::spawn(move || {
+            let started = prepare(&dir, work_dir, &shared).map(|(ready, path)| {
+                // Set once, here.
+                let _ = analyst.set(Analyst::new(dir.join("analyst"), path));
+                Mutex::new(ready)
+            });
+            let is_there = started.is_ok();
+            let _ = evaluator.set(started.map_err(|error| Failure::start(&error.to_string())));
+            if let (true, Some(analyst)) = (is_there, analyst.get()) {
+                let view = Arc::clone(&locked(&shared.view));
+                analyst.warm_up(&view);
+            }
         });
-        let theirs = Arc::clone(&shared);
-        std::thread::spawn(move || evaluator::run(&queue, &theirs));
-        Language { requests, shared }
+        language
     }
 
     /// Runs `code` after giving it `imports`; blocks until it is done, its output goes to `sink` meanwhile.
@@ -139,152 +155,233 @@ impl Language {
         sink: &dyn Sink,
     ) -> Result<Evaluation, Failure> {
         self.shared.stopping.store(false, Ordering::SeqCst);
-        self.shared.asked.store(true, Ordering::SeqCst);
-        let evaluation = self.evaluate_to_the_end(code, imports, sink);
-        self.shared.asked.store(false, Ordering::SeqCst);
-        evaluation
-    }
-
-    fn evaluate_to_the_end(
-        &self,
-        code: &str,
-        imports: &[Import],
-        sink: &dyn Sink,
-    ) -> Result<Evaluation, Failure> {
-        let (reply, replies) = bounded(1);
-        let (question, questions) = bounded(0);
-        self.send(Request::Evaluate {
-            code: code.to_owned(),
-            imports: imports.to_vec(),
-            question,
-            reply,
-        })?;
-        let outputs = self.shared.ready.wait().clone()?;
-        let mut heard = Heard::default();
-        let evaluated = loop {
-            crossbeam_channel::select! {
-                recv(outputs.stdout) -> line => sink.stdout(&with_newline(line)),
-                recv(outputs.stderr) -> line => hear(&with_newline(line), sink, &mut heard),
-                recv(questions) -> asked => answer(asked, sink),
-                recv(replies) -> done => break done.map_err(|_| Failure::gone())?,
-            }
+        self.shared.busy.store(true, Ordering::SeqCst);
+        let evaluator = self.evaluator.wait();
+        let outcome = match evaluator {
+            _ if self.shared.stopping.load(Ordering::SeqCst) => Err(Failure::interrupted(
+                "its turn had not come: all variables are kept",
+            )),
+            Ok(evaluator) => locked(evaluator).evaluate(code, imports, sink),
+            Err(failure) => Err(failure.clone()),
         };
-        while let Ok(line) = outputs.stdout.try_recv() {
-            sink.stdout(&format!("{line}\n"));
-        }
-        while heard.n_ended < evaluated.n_runs {
-            let Ok(line) = outputs.stderr.recv_timeout(LAST_WORDS) else {
-                break;
-            };
-            hear(&format!("{line}\n"), sink, &mut heard);
-        }
-        while let Ok(line) = outputs.stderr.try_recv() {
-            hear(&format!("{line}\n"), sink, &mut heard);
-        }
-        self.conclude(evaluated, &heard, sink)
+        self.shared.busy.store(false, Ordering::SeqCst);
+        outcome
     }
 
-    fn conclude(
-        &self,
-        evaluated: Evaluated,
-        heard: &Heard,
-        sink: &dyn Sink,
-    ) -> Result<Evaluation, Failure> {
-        if self.shared.stopping.swap(false, Ordering::SeqCst) {
-            return Err(Failure::interrupted(evaluated.outcome.as_ref().err()));
-        }
-        let mut panics = heard.panics.iter();
-        let fatal = if heard.ending.panicked {
-            panics.next_back()
-        } else {
-            None
-        };
-        for message in panics {
-            sink.stderr(&format!("a thread panicked: {message}\n"));
-        }
-        let bundle = evaluated.outcome?;
-        if heard.ending.panicked {
-            return Err(Failure::panicked(
-                fatal.map_or("no message", String::as_str),
-            ));
-        }
-        if heard.ending.left {
-            return Err(Failure::left());
-        }
-        Ok(Evaluation { bundle })
-    }
-
-    /// What could stand at byte `cursor` of `code`; nothing while a cell runs, so that nobody waits for it.
+    /// What could stand at byte `cursor` of `code`.
     pub(crate) fn complete(&self, code: &str, cursor: usize) -> Completions {
-        let (reply, replies) = bounded(1);
-        let asked = Request::Complete {
-            code: code.to_owned(),
-            cursor,
-            reply,
-        };
-        if self.is_occupied() || self.send(asked).is_err() {
-            return Completions::default();
+        let view = self.view();
+        let line = code[..cursor].rsplit('\n').next().unwrap_or_default();
+        if line.starts_with(':') && !line.contains(' ') {
+            return Completions {
+                start: cursor - line.len(),
+                end: cursor,
+                matches: command::completions(line)
+                    .into_iter()
+                    .map(|name| (name.to_owned(), "magic".to_owned()))
+                    .collect(),
+            };
         }
-        replies.recv().unwrap_or_default()
+        if let Some(columns) = columns(&view, code, cursor) {
+            return columns;
+        }
+        self.analyst
+            .get()
+            .map_or_else(Completions::default, |analyst| {
+                analyst.complete(&view, code, cursor)
+            })
     }
 
     /// What is known about the name at byte `cursor` of `code`.
     pub(crate) fn inspect(&self, code: &str, cursor: usize) -> Option<Documentation> {
-        let (reply, replies) = bounded(1);
-        let asked = Request::Inspect {
-            code: code.to_owned(),
-            cursor,
-            reply,
-        };
-        if self.is_occupied() || self.send(asked).is_err() {
-            return None;
+        let view = self.view();
+        let name = name_at(code, cursor);
+        if let Some(variable) = view.variables.get(name) {
+            return Some(describe(name, variable));
         }
-        replies.recv().ok().flatten()
+        self.analyst.get()?.inspect(&view, code, cursor)
+    }
+
+    /// What there is in the session.
+    pub(crate) fn view(&self) -> Arc<View> {
+        Arc::clone(&locked(&self.shared.view))
     }
 
     /// Stops the cell that is being compiled or run; does nothing when none is.
-    pub(crate) fn interrupt(&self) -> Interrupted {
-        interrupt::interrupt(&self.shared)
+    pub(crate) fn interrupt(&self) {
+        if !self.shared.busy.load(Ordering::SeqCst) {
+            return;
+        }
+        self.shared.stopping.store(true, Ordering::SeqCst);
+        if !self.shared.compiler.stop()
+            && let Some(remote) = locked(&self.shared.remote).as_ref()
+        {
+            remote.interrupt();
+        }
     }
 
-    /// Ends the child and removes what was compiled.
+    /// Ends every process that was started.
     pub(crate) fn shutdown(&self) {
-        interrupt::end_child(&self.shared);
-        toolchain::leave();
+        self.shared.stopping.store(true, Ordering::SeqCst);
+        self.shared.compiler.stop();
+        if let Some(remote) = locked(&self.shared.remote).as_ref() {
+            remote.kill();
+        }
+        if let Some(analyst) = self.analyst.get() {
+            analyst.end();
+        }
     }
 
-    fn is_occupied(&self) -> bool {
-        self.shared.busy.load(Ordering::SeqCst) || self.shared.ready.get().is_none()
-    }
-
-    fn send(&self, request: Request) -> Result<(), Failure> {
-        self.requests.send(request).map_err(|_| Failure::gone())
-    }
-}
-
-fn with_newline(line: Result<String, crossbeam_channel::RecvError>) -> String {
-    line.map(|line| format!("{line}\n")).unwrap_or_default()
-}
-
-/// Takes a line of stderr: a report of the relay or of the prelude, or text for the user.
-fn hear(line: &str, sink: &dyn Sink, heard: &mut Heard) {
-    if let Some(ending) = Ending::read(line) {
-        heard.n_ended += 1;
-        heard.ending = ending;
-    } else if let Some(message) = line.strip_prefix(PANIC) {
-        let message = serde_json::from_str(message).unwrap_or_else(|_| message.to_owned());
-        heard.panics.push(message);
-    } else if !line.is_empty() {
-        sink.stderr(line);
+    /// The processes that belong to cells, for whoever wants to know what they use.
+    pub(crate) fn process_id(&self) -> Option<u32> {
+        locked(&self.shared.remote).as_ref().map(child::Remote::id)
     }
 }
 
-fn answer(asked: Result<Asked, crossbeam_channel::RecvError>, sink: &dyn Sink) {
-    if let Ok(asked) = asked {
-        let text = sink
-            .input(&asked.prompt, asked.password)
-            .unwrap_or_default();
-        // The asker only goes away with the whole thread.
-        let _ = asked.answer.send(text);
+fn prepare(
+    dir: &Path,
+    work_dir: PathBuf,
+    shared: &Arc<Shared>,
+) -> std::io::Result<(Evaluator, std::ffi::OsString)> {
+    let crates = dir.join("crates");
+    std::fs::create_dir_all(&crates)?;
+    let prelude = Prelude::find()?;
+    let toolchain = Toolchain::find()?;
+    let path = toolchain.library_path(prelude.dir());
+    let process = Process::start(Prelude::find()?, path.clone(), dir, &work_dir, shared)?;
+    let compiler = Compiler {
+        rustc: toolchain.rustc,
+        prelude,
+        dir: crates,
+    };
+    Ok((
+        Evaluator::new(compiler, process, work_dir, Arc::clone(shared)),
+        path,
+    ))
+}
+
+/// Columns of the frames in the session, where the cursor stands in the text of `col("…")` and the like.
+fn columns(view: &View, code: &str, cursor: usize) -> Option<Completions> {
+    let before = &code[..cursor];
+    let quote = before.rfind('"')?;
+    let typed = &before[quote + 1..];
+    let is_open = before.rsplit('\n').next()?.matches('"').count() % 2 == 1;
+    let call = before[..quote].trim_end_matches(['[', ' ', '(', ',', '"']);
+    let is_column = [
+        "col",
+        "column",
+        "cols",
+        "select",
+        "group_by",
+        "sort",
+        "drop",
+        "with_column",
+        "by_name",
+    ]
+    .iter()
+    .any(|name| {
+        call.ends_with(name)
+            || before[..quote]
+                .rsplit('(')
+                .nth(1)
+                .is_some_and(|part| part.ends_with(name))
+    });
+    if !is_open || !is_column || typed.contains('\n') {
+        return None;
+    }
+    let all = view
+        .variables
+        .values()
+        .flat_map(|variable| variable.about["columns"].as_array().into_iter().flatten());
+    let mut names: Vec<String> = all
+        .filter_map(|column| column["name"].as_str())
+        .filter(|name| name.starts_with(typed))
+        .map(str::to_owned)
+        .collect();
+    names.sort();
+    names.dedup();
+    Some(Completions {
+        start: quote + 1,
+        end: cursor,
+        matches: names
+            .into_iter()
+            .map(|name| (name, "column".to_owned()))
+            .collect(),
+    })
+}
+
+/// The identifier around byte `at`.
+fn name_at(code: &str, at: usize) -> &str {
+    let part = |c: char| c == '_' || c.is_alphanumeric();
+    let start = code[..at].rfind(|c| !part(c)).map_or(0, |found| {
+        found + code[found..].chars().next().map_or(1, char::len_utf8)
+    });
+    let end = code[at..]
+        .find(|c| !part(c))
+        .map_or(code.len(), |found| at + found);
+    &code[start..end]
+}
+
+fn describe(name: &str, variable: &Variable) -> Documentation {
+    let kind = notes::short(&variable.kind);
+    let mutable = if variable.mutable { "mut " } else { "" };
+    let mut plain = format!("let {mutable}{name}: {kind}");
+    let about = &variable.about;
+    if let Some(text) = about["text"].as_str() {
+        plain.push_str(&format!("\n{text}"));
+    }
+    for column in about["columns"].as_array().into_iter().flatten() {
+        let word = |name: &str| column[name].as_str().unwrap_or_default();
+        plain.push_str(&format!("\n  {}: {}", word("name"), word("dtype")));
+    }
+    if let Some(head) = about["head"].as_str() {
+        plain.push_str(&format!("\n{head}"));
+    }
+    let html = format!("<pre>{}</pre>", crate::display::escape::text(&plain));
+    Documentation { plain, html }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn columns_are_offered_where_one_is_named() {
+        let mut view = View::default();
+        let about = json!({ "columns": [{ "name": "city", "dtype": "str" }, { "name": "count", "dtype": "i64" }] });
+        view.variables.insert(
+            "df".to_owned(),
+            Variable {
+                about,
+                ..Variable::default()
+            },
+        );
+        let found = |code: &str| {
+            columns(&view, code, code.len()).map(|found| {
+                found
+                    .matches
+                    .into_iter()
+                    .map(|(name, _)| name)
+                    .collect::<Vec<_>>()
+            })
+        };
+        assert_eq!(found("col(\"ci").unwrap(), ["city"]);
+        assert_eq!(found("df.select([col(\"").unwrap(), ["city", "count"]);
+        assert_eq!(found("df.column(\"co").unwrap(), ["count"]);
+        assert_eq!(found("println!(\"c"), None);
+        assert_eq!(found("col(\"city\").a"), None);
+    }
+
+    #[test]
+    fn a_name_is_found_from_any_of_its_letters() {
+        for at in 4..=6 {
+            assert_eq!(name_at("f + añb.c()", at), "añb", "{at}");
+            if at == 5 {
+                break;
+            }
+        }
+        assert_eq!(name_at("df", 2), "df");
+        assert_eq!(name_at("", 0), "");
     }
 }

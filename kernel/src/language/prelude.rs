@@ -12,7 +12,8 @@ pub(crate) const PRELUDE_CRATE: &str = "mlk8s_prelude";
 /// copy would make types that look the same and are not.
 pub(crate) const HELD: [&str; 4] = ["polars", "petgraph", "plotly", "serde_json"];
 
-/// The directory of the dylib, and the one of its crates' metadata.
+/// The dylib, and the directory of its crates' metadata.
+#[derive(Debug)]
 pub(crate) struct Prelude {
     library: PathBuf,
     crates: PathBuf,
@@ -37,8 +38,8 @@ impl Prelude {
     }
 
     /// The directory that the dynamic loader must know.
-    pub(crate) fn library_dir(&self) -> Option<&Path> {
-        self.library.parent()
+    pub(crate) fn dir(&self) -> &Path {
+        self.library.parent().unwrap_or(&self.library)
     }
 
     /// Gives a call of rustc the prelude.

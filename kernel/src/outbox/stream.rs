@@ -19,6 +19,8 @@ const BYTES_A_SECOND: f64 = 800_000.0;
 const AT_ONCE: f64 = 500_000.0;
 /// Bytes of one cell that are shown; the rest goes into a file.
 const SHOWN: usize = 4 << 20;
+/// Bytes of its end that are shown all the same.
+const TAIL: usize = 4 << 10;
 
 /// Text that waits for more.
 pub(super) struct Pending {
@@ -53,24 +55,33 @@ impl Pending {
 
 /// Decides what of a cell's text is shown, and when.
 pub(super) struct Pieces {
-    spill_dir: PathBuf,
+    /// Where files go, the first that can be written to.
+    spill_dirs: Vec<PathBuf>,
+    /// A file that was begun and that nobody has been told of.
+    begun: Option<PathBuf>,
     /// The cell whose text came last.
     parent: Option<Arc<Object>>,
     /// Bytes of that cell that were shown.
     shown: usize,
     spill: Option<File>,
+    /// The end of what went into the file, and how much that was.
+    tail: String,
+    spilled: usize,
     /// Bytes that may be sent at once.
     allowance: f64,
     counted: Instant,
 }
 
 impl Pieces {
-    pub(super) fn new(spill_dir: PathBuf) -> Pieces {
+    pub(super) fn new(spill_dirs: Vec<PathBuf>) -> Pieces {
         Pieces {
-            spill_dir,
+            spill_dirs,
+            begun: None,
             parent: None,
             shown: 0,
             spill: None,
+            tail: String::new(),
+            spilled: 0,
             allowance: AT_ONCE,
             counted: Instant::now(),
         }
@@ -86,10 +97,12 @@ impl Pieces {
             self.parent = Some(Arc::clone(&pending.parent));
             self.shown = 0;
             self.spill = None;
+            self.tail.clear();
         }
         if let Some(spill) = &mut self.spill {
             // A full disk: the rest of the output is lost, the cell goes on.
             let _ = spill.write_all(pending.text.as_bytes());
+            self.remember(&pending.text);
             return None;
         }
         let text = &pending.text;
@@ -115,15 +128,60 @@ impl Pieces {
 
     fn open_spill(&mut self, text: &str) -> io::Result<PathBuf> {
         self.shown = SHOWN;
-        std::fs::create_dir_all(&self.spill_dir)?;
         let name = chrono::Local::now()
             .format("%Y-%m-%d-%H%M%S%.3f.txt")
             .to_string();
-        let path = self.spill_dir.join(name);
-        let mut file = File::create(&path)?;
+        let mut opened = Err(io::Error::other("there is no place for it"));
+        for dir in &self.spill_dirs {
+            let path = dir.join(&name);
+            opened = std::fs::create_dir_all(dir)
+                .and_then(|()| File::create(&path))
+                .map(|file| (file, path));
+            if opened.is_ok() {
+                break;
+            }
+        }
+        let (mut file, path) = opened?;
         file.write_all(text.as_bytes())?;
+        self.begun = Some(path.clone());
         self.spill = Some(file);
+        self.spilled = 0;
+        self.remember(text);
         Ok(path)
+    }
+
+    fn remember(&mut self, text: &str) {
+        self.spilled += text.len();
+        let end = text.ceil_char_boundary(text.len().saturating_sub(TAIL));
+        self.tail.push_str(&text[end..]);
+        let old = self
+            .tail
+            .ceil_char_boundary(self.tail.len().saturating_sub(TAIL));
+        self.tail.drain(..old);
+    }
+
+    /// The end of what went into a file, once, for the cell with the header `parent`.
+    pub(super) fn take_tail(&mut self, parent: &Arc<Object>) -> Option<String> {
+        let is_its = self
+            .parent
+            .as_ref()
+            .is_some_and(|own| Arc::ptr_eq(own, parent));
+        if !is_its || self.tail.is_empty() {
+            return None;
+        }
+        let tail = std::mem::take(&mut self.tail);
+        let whole = tail
+            .split_once('\n')
+            .map_or(tail.as_str(), |(_, rest)| rest);
+        let length = self.spilled as f64 / f64::from(1 << 20);
+        Some(format!(
+            "[{length:.1} MiB are in the file only; they end with:]\n{whole}"
+        ))
+    }
+
+    /// A file that was begun since the last call.
+    pub(super) fn take_begun(&mut self) -> Option<PathBuf> {
+        self.begun.take()
     }
 
     /// How long `length` bytes have to wait.
@@ -149,7 +207,10 @@ mod tests {
     #[test]
     fn endless_output_goes_on_in_a_file() {
         let dir = tempfile::tempdir().unwrap();
-        let mut pieces = Pieces::new(dir.path().join("output"));
+        let mut pieces = Pieces::new(vec![
+            PathBuf::from("/dev/null/no"),
+            dir.path().join("output"),
+        ]);
         let cell = Arc::new(Object::new());
         assert_eq!(pieces.admit(&pending(&cell, "a".to_owned())).unwrap(), "a");
         let shown = pieces.admit(&pending(&cell, "é".repeat(SHOWN))).unwrap();
@@ -169,13 +230,20 @@ mod tests {
                 .unwrap()
                 .ends_with("ééend")
         );
+        assert!(pieces.take_tail(&Arc::new(Object::new())).is_none());
+        let tail = pieces.take_tail(&cell).unwrap();
+        assert!(
+            tail.starts_with("[4.0 MiB are in the file only") && tail.ends_with("ééend"),
+            "{tail}"
+        );
+        assert!(pieces.take_tail(&cell).is_none());
         let next = Arc::new(Object::new());
         assert_eq!(pieces.admit(&pending(&next, "b".to_owned())).unwrap(), "b");
     }
 
     #[test]
     fn output_stays_below_what_a_server_lets_through() {
-        let mut pieces = Pieces::new(PathBuf::new());
+        let mut pieces = Pieces::new(Vec::new());
         let mut now = pieces.counted;
         let begun = now;
         let mut sent = 0_u32;

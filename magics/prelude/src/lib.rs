@@ -1,5 +1,15 @@
-//! What a Rust cell sees: one dylib, compiled once, that holds polars, petgraph, plotly and our typed values.
+//! What a Rust cell sees: one dylib, compiled once, that holds polars, petgraph, plotly and our typed values, and the
+//! code of the process that runs cells.
 
+mod ask;
+mod bundle;
+mod capture;
+pub mod cells;
+mod channel;
+mod child;
+mod display;
+mod known;
+mod progress;
 mod show;
 
 pub use petgraph;
@@ -7,10 +17,8 @@ pub use plotly;
 pub use polars;
 pub use serde_json;
 
+use std::io;
 use std::path::Path;
-
-use mlk8s_values::{KnowledgeGraph, ValueError};
-use polars::prelude::DataFrame;
 
 /// Everything that is in scope in a cell without a `use` of its own.
 pub mod cell {
@@ -27,33 +35,25 @@ pub mod cell {
     pub use serde_json;
     pub use serde_json::json;
 
+    pub use crate::ask::{input, password};
+    pub use crate::bundle::Bundle;
+    pub use crate::cells::interrupted;
+    pub use crate::display;
+    pub use crate::display::{Display, Html, Image, Latex, Markdown, Svg, clear_output};
+    pub use crate::progress::progress;
     pub use crate::show::Show;
 }
 
-/// Reads a data frame that a magic made; cells call this when a value crosses over.
-pub fn import_frame(path: &str) -> Result<DataFrame, ValueError> {
-    mlk8s_values::read_frame(Path::new(path))
-}
+/// Where the kernel listens for the process that runs cells.
+const SOCKET: &str = "MLK8S_CHILD_SOCKET";
 
-/// Reads a knowledge graph that a magic made.
-pub fn import_graph(path: &str) -> Result<KnowledgeGraph, ValueError> {
-    mlk8s_values::read_graph(Path::new(path))
-}
-
-/// Begins a line on standard error that tells the kernel of a panic; a JSON string with its message follows.
-pub const PANIC: &str = "\u{1}mlk8s-panic ";
-
-/// Reports panics to the kernel in one line, in place of a backtrace through code that nobody wrote.
-pub fn report_panics() {
-    std::panic::set_hook(Box::new(|panic| {
-        let payload = panic.payload();
-        let message = payload
-            .downcast_ref::<&str>()
-            .map(|text| (*text).to_owned())
-            .or_else(|| payload.downcast_ref::<String>().cloned())
-            .unwrap_or_else(|| "a value that is not a text".to_owned());
-        let line = format!("{PANIC}{}\n", serde_json::Value::from(message));
-        // Nobody is left to hear that standard error is gone.
-        let _ = std::io::Write::write_all(&mut std::io::stderr(), line.as_bytes());
-    }));
+/// Runs cells for the kernel that started this process, until it hangs up.
+///
+/// # Errors
+///
+/// When no kernel listens, or when it says something that cannot be understood.
+pub fn run_cells() -> io::Result<()> {
+    let socket = std::env::var_os(SOCKET)
+        .ok_or_else(|| io::Error::other("only the kernel starts this program"))?;
+    child::run(Path::new(&socket))
 }

@@ -1,10 +1,12 @@
 //! How data frames and graphs look at the end of a cell.
 
 use std::fmt::Write as _;
-use std::io::Write as _;
 
 use mlk8s_values::KnowledgeGraph;
+use plotly::Plot;
 use polars::prelude::{AnyValue, Column, DataFrame, IntoColumn, PolarsResult, Series};
+
+use crate::bundle::Bundle;
 
 /// Rows that are shown.
 const ROWS: usize = 20;
@@ -15,50 +17,52 @@ const CELL: usize = 80;
 /// Entities in the summary of a graph.
 const HUBS: usize = 10;
 
-/// Shows a value in the notebook.
+/// A value that knows what it looks like in a notebook.
 pub trait Show {
-    /// Writes the value for the kernel; evcxr calls it on the last expression of a cell.
-    fn evcxr_display(&self);
+    /// The value in its forms; `text/plain` is among them.
+    fn bundle(&self) -> Bundle;
 }
 
 impl Show for DataFrame {
-    fn evcxr_display(&self) {
-        write_bundle(&self.to_string(), &frame_html(self));
+    fn bundle(&self) -> Bundle {
+        both(&self.to_string(), &frame_html(self))
     }
 }
 
 impl Show for Series {
-    fn evcxr_display(&self) {
+    fn bundle(&self) -> Bundle {
         let rows = self.len();
         let html = grid(
             &[self.clone().into_column()],
             rows,
             &format!("series of {}", plural(rows, "value", "values")),
         );
-        write_bundle(&self.to_string(), &html);
+        both(&self.to_string(), &html)
     }
 }
 
 impl Show for KnowledgeGraph {
-    fn evcxr_display(&self) {
-        write_bundle(&graph_text(self), &graph_html(self));
+    fn bundle(&self) -> Bundle {
+        both(&graph_text(self), &graph_html(self))
     }
 }
 
-/// Writes both forms in one go, so that nothing else comes between; the kernel reads the blocks off the stream.
-fn write_bundle(plain: &str, html: &str) {
-    let mut block = String::new();
-    for (mime, content) in [("text/html", html), ("text/plain", plain)] {
-        // A document that holds the end mark must not end the block.
-        let content = content.replace("EVCXR_", "EVCXR-");
-        let _ = write!(
-            block,
-            "EVCXR_BEGIN_CONTENT {mime}\n{content}\nEVCXR_END_CONTENT\n"
-        );
+impl Show for Plot {
+    /// The description of the chart; the kernel draws it where there is no plotly.
+    fn bundle(&self) -> Bundle {
+        let chart = serde_json::from_str(&self.to_json()).unwrap_or_default();
+        Bundle::default().with_json("application/vnd.plotly.v1+json", chart)
     }
-    let mut out = std::io::stdout().lock();
-    // When nobody reads the stream, there is nobody to tell.
-    let _ = out.write_all(block.as_bytes()).and_then(|()| out.flush());
+}
+
+impl Show for Bundle {
+    fn bundle(&self) -> Bundle {
+        self.clone()
+    }
+}
+
+fn both(plain: &str, html: &str) -> Bundle {
+    Bundle::plain(plain).with("text/html", html)
 }
 
 fn frame_html(frame: &DataFrame) -> String {
