@@ -3,6 +3,8 @@
 mod cell;
 mod dispatch;
 mod display;
+#[cfg(test)]
+mod fuzz;
 mod handler;
 mod history;
 mod install;

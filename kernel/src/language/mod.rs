@@ -341,6 +341,43 @@ fn describe(name: &str, variable: &Variable) -> Documentation {
     Documentation { plain, html }
 }
 
+/// Checks what must hold of any text that is taken for a cell.
+#[cfg(test)]
+pub(crate) fn check_any(text: &str) {
+    use source::Source;
+    let source = Source::parse(text);
+    let places = source.items.iter().map(|item| item.place.clone());
+    let places = places
+        .chain(source.value.clone())
+        .chain(source.attributes.iter().cloned());
+    for place in places {
+        assert!(text.get(place.clone()).is_some(), "{place:?} of {text:?}");
+    }
+    let mut notes = notes::Notes::default();
+    let (hints, variable) = (
+        compose::Hints::default(),
+        Variable {
+            kind: "i32".to_owned(),
+            ..Variable::default()
+        },
+    );
+    notes.variables.insert("a".to_owned(), variable);
+    notes.take_items(&source);
+    let composed = compose::compose(1, &source, &notes, &hints, false);
+    // Every character that was typed is in the crate, at a place that leads back to it.
+    let mut found = vec![false; text.len()];
+    for at in 0..composed.text.len() {
+        if let Some(origin) = composed
+            .origin(at)
+            .filter(|origin| origin.is_cell && origin.at < text.len())
+        {
+            found[origin.at] |= origin.text.as_bytes()[origin.at] == composed.text.as_bytes()[at];
+        }
+    }
+    let lost = found.iter().position(|found| !found);
+    assert_eq!(lost, None, "of {text:?} in {}", composed.text);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

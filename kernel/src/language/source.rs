@@ -74,15 +74,26 @@ impl Source {
                 ..Source::default()
             };
         }
+        source.keep_within();
         source.words = words(file.syntax());
         source.words.remove("mlk8s");
         source.loops = loops(file.syntax());
+        source.loops.retain(|&at| at <= text.len());
         source.is_heavy = !source.loops.is_empty()
             || file
                 .syntax()
                 .descendants()
                 .any(|node| ast::ClosureExpr::can_cast(node.kind()));
         source
+    }
+
+    /// Ends at the end of the text what an open bracket would carry on beyond it.
+    fn keep_within(&mut self) {
+        let end = self.text.len();
+        let cut = |place: &mut Range<usize>| *place = place.start.min(end)..place.end.min(end);
+        self.attributes.iter_mut().for_each(cut);
+        self.items.iter_mut().for_each(|item| cut(&mut item.place));
+        self.value.iter_mut().for_each(cut);
     }
 
     fn read(&mut self, block: &ast::StmtList) {

@@ -13,8 +13,8 @@ use zeromq::{
 };
 
 pub(crate) use connection::{Connection, ConnectionError};
-use message::Codec;
-pub(crate) use message::{Headers, Message, Object, PROTOCOL_VERSION};
+
+pub(crate) use message::{Codec, Headers, Message, Object, PROTOCOL_VERSION};
 pub(crate) use publisher::Publisher;
 
 /// The channels on which a frontend asks and is answered.

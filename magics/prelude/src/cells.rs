@@ -294,7 +294,7 @@ fn print_text(text: &str) {
 }
 
 /// Text of `Debug`: in lines where one would be long, cut where it would never end.
-fn debug_text(value: &dyn Debug) -> String {
+pub(crate) fn debug_text(value: &dyn Debug) -> String {
     let short = limited(format_args!("{value:?}"));
     if short.len() <= LINE || short.contains('\n') {
         return short;

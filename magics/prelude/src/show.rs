@@ -55,6 +55,37 @@ impl Show for Plot {
     }
 }
 
+/// Types that everybody uses: that the compiler finds their form here, and does not have to look through every
+/// `Debug` of every crate, makes a small cell quicker.
+macro_rules! show_debug {
+    ($($type:ty),* $(,)?) => {
+        $(impl Show for $type {
+            fn bundle(&self) -> Bundle {
+                Bundle::plain(crate::cells::debug_text(self))
+            }
+        })*
+    };
+}
+
+macro_rules! show_numbers {
+    ($($type:ty),*) => { show_debug!($($type, Vec<$type>, Option<$type>),*); };
+}
+
+show_numbers!(
+    i8, i16, i32, i64, i128, isize, u8, u16, u32, u64, u128, usize, f32, f64
+);
+show_debug!(
+    bool,
+    char,
+    String,
+    Vec<String>,
+    Option<String>,
+    Option<bool>,
+    Vec<bool>,
+    &str,
+    Vec<&str>
+);
+
 impl Show for Bundle {
     fn bundle(&self) -> Bundle {
         self.clone()
