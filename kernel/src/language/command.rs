@@ -305,7 +305,7 @@ pub(crate) fn inspected(view: &super::View) -> Value {
         .iter()
         .map(|(name, variable)| {
             json!({
-                "name": name, "type": short(&variable.kind), "variablesReference": 0,
+                "name": name, "evaluateName": name, "type": short(&variable.kind), "variablesReference": 0,
                 "value": variable.about["text"].as_str().unwrap_or(""),
             })
         })

@@ -14,34 +14,21 @@
 //! }
 //! ```
 
+mod back;
+
 use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::Arc;
 
 use super::notes::Notes;
 use super::source::Source;
+use back::{Back, way_back};
 
 /// Where the runtime of cells is.
 const RUNTIME: &str = "::mlk8s_prelude::cells";
 /// Warnings that say nothing in a notebook.
 const QUIET: &str = "#![allow(dead_code, unused_imports, unused_macros, unused_parens, unreachable_code, \
     unused_must_use, unused_mut, unused_assignments, non_snake_case, clippy::all)]\n";
-/// Types of which a copy costs nothing: when a cell uses one up, the session keeps a copy.
-const CHEAP: [&str; 7] = [
-    "DataFrame",
-    "LazyFrame",
-    "Series",
-    "Column",
-    "Expr",
-    "Arc",
-    "Rc",
-];
-/// Types that are copied by every use.
-const COPIED: [&str; 16] = [
-    "bool", "char", "i8", "i16", "i32", "i64", "i128", "isize", "u8", "u16", "u32", "u64", "u128",
-    "usize", "f32", "f64",
-];
-
 /// What is known about a cell from compiling it before.
 #[derive(Debug, Default)]
 pub(super) struct Hints {
@@ -147,7 +134,7 @@ impl Composed {
             self.takes.push((start..self.text.len(), name.to_owned()));
             let bound = source.bindings.iter().any(|binding| binding.name == name);
             let way = way_back(name, &variable.kind, bound, source, hints);
-            if way == Back::Copy {
+            if matches!(way, Back::Copy | Back::CopyOnFailure) {
                 self.line(&format!(
                     "let mlk8s_copy_of_{name} = ::core::clone::Clone::clone(&{name});"
                 ));
@@ -295,41 +282,6 @@ impl Composed {
     }
 }
 
-/// How a variable of an earlier cell goes back into the session.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Back {
-    Value,
-    ValueOnFailure,
-    Copy,
-    CopyOnFailure,
-    Gone,
-}
-
-fn way_back(name: &str, kind: &str, bound: bool, source: &Source, hints: &Hints) -> Back {
-    let head = kind
-        .split('<')
-        .next()
-        .unwrap_or(kind)
-        .rsplit("::")
-        .next()
-        .unwrap_or(kind);
-    let is_cheap = CHEAP.contains(&head);
-    let is_frame = head == "DataFrame";
-    // `lazy` takes the frame itself, and is the most usual way to use one up.
-    let is_moved =
-        hints.moved.contains(name) || (is_frame && source.text.contains(&format!("{name}.lazy()")));
-    match (is_moved, bound) {
-        (true, _) if !is_cheap => Back::Gone,
-        (true, false) => Back::Copy,
-        (true, true) => Back::CopyOnFailure,
-        (false, false) => Back::Value,
-        (false, true) if is_cheap => Back::CopyOnFailure,
-        (false, true) if COPIED.contains(&kind) => Back::ValueOnFailure,
-        // Whether a new binding uses the old one up is only known to the compiler.
-        (false, true) => Back::ValueOnFailure,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -386,6 +338,18 @@ mod tests {
         assert_eq!(out.kept_at(put), Some(("y", false)));
         let earlier = out.origin(out.text.find("fn g()").unwrap() + 1).unwrap();
         assert_eq!((earlier.is_cell, earlier.at), (false, 1));
+    }
+
+    #[test]
+    fn a_frame_that_is_bound_anew_is_there_again_when_the_cell_fails() {
+        let out = composed("let df = df!(\"a\" => [1])?;");
+        let copy = "let mlk8s_copy_of_df = ";
+        let back = "if !mlk8s_done { ::mlk8s_prelude::cells::put(\"df\", mlk8s_copy_of_df)";
+        assert!(
+            out.text.contains(copy) && out.text.contains(back),
+            "{}",
+            out.text
+        );
     }
 
     #[test]
