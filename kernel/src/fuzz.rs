@@ -35,7 +35,7 @@ struct Chance(fastrand::Rng);
 impl Chance {
     fn new() -> Chance {
         let seed = number("MLK8S_FUZZ_SEED").unwrap_or_else(|| fastrand::u64(..));
-        eprintln!("MLK8S_FUZZ_SEED={seed}");
+        say(&format!("MLK8S_FUZZ_SEED={seed}"));
         Chance(fastrand::Rng::with_seed(seed))
     }
 
@@ -73,6 +73,12 @@ fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
 }
 
+/// Tells whoever watches the tests.
+fn say(text: &str) {
+    // Without a place for it there is nobody to tell.
+    let _ = std::io::Write::write_all(&mut std::io::stderr(), format!("{text}\n").as_bytes());
+}
+
 /// Runs `check` on inputs until the time is up.
 fn fuzz(mut check: impl FnMut(&mut Chance)) {
     let time = number("MLK8S_FUZZ_SECONDS").map_or(MOMENT, Duration::from_secs);
@@ -83,7 +89,7 @@ fn fuzz(mut check: impl FnMut(&mut Chance)) {
         check(&mut chance);
         n += 1;
     }
-    eprintln!("{n} inputs");
+    say(&format!("{n} inputs"));
     assert!(n > 0);
 }
 

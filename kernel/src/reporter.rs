@@ -129,6 +129,12 @@ impl<'a> CellOutput<'a> {
         }
     }
 
+    fn stream(&self, name: StreamName, text: &str) {
+        if !self.silent {
+            self.kernel.outbox.stream(&self.origin.header, name, text);
+        }
+    }
+
     fn publish(&self, kind: &'static str, content: serde_json::Value) {
         if !self.silent {
             self.kernel
@@ -140,15 +146,11 @@ impl<'a> CellOutput<'a> {
 
 impl Sink for CellOutput<'_> {
     fn stdout(&self, text: &str) {
-        self.kernel
-            .outbox
-            .stream(&self.origin.header, StreamName::Stdout, text);
+        self.stream(StreamName::Stdout, text);
     }
 
     fn stderr(&self, text: &str) {
-        self.kernel
-            .outbox
-            .stream(&self.origin.header, StreamName::Stderr, text);
+        self.stream(StreamName::Stderr, text);
     }
 
     fn display(&self, update: bool, id: &str, data: Object) {

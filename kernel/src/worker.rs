@@ -71,23 +71,25 @@ impl Worker {
     pub(crate) fn run(mut self, cells: &Receiver<Execution>) {
         for execution in cells {
             let kernel = Arc::clone(&self.kernel);
-            let mut failed = false;
+            let mut refused = Vec::new();
             kernel.attend(&execution.origin, || {
                 let content = self.execute(&execution);
-                failed = content
+                let failed = content
                     .get("status")
                     .is_some_and(|status| status == "error");
+                if failed && execution.request.stop_on_error {
+                    // Before the answer: a cell that comes after it is a new beginning.
+                    refused.extend(cells.try_iter());
+                }
                 kernel.outbox.reply(&execution.origin, content);
             });
-            if failed && execution.request.stop_on_error {
-                self.abort(cells);
-            }
+            self.abort(refused);
         }
     }
 
-    /// Refuses the cells that wait behind one that failed.
-    fn abort(&self, cells: &Receiver<Execution>) {
-        for Execution { origin, .. } in cells.try_iter() {
+    /// Refuses cells that waited behind one that failed.
+    fn abort(&self, refused: Vec<Execution>) {
+        for Execution { origin, .. } in refused {
             self.kernel.answer(&origin, || {
                 let mut content = kernel::failure("Aborted", "a cell before this one failed", &[]);
                 content.insert("execution_count".to_owned(), self.count.into());

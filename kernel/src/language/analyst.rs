@@ -163,7 +163,7 @@ fn before(view: &View) -> String {
     for (name, variable) in &view.variables {
         let mutable = if variable.mutable { "mut " } else { "" };
         let kind = variable.kind.trim_start_matches("::");
-        text.push_str(&format!("let {mutable}{name}: {kind} = panic!();\n"));
+        text.extend(["let ", mutable, name, ": ", kind, " = panic!();\n"]);
     }
     text
 }
@@ -193,6 +193,8 @@ fn start(dir: &Path, library_path: &OsString) -> io::Result<Line> {
         // An `evcxr.toml` or `init.evcxr` elsewhere is not obeyed.
         .env("EVCXR_CONFIG_DIR", dir)
         .env("LD_LIBRARY_PATH", library_path)
+        // What rust-analyzer leaves behind goes with the directory.
+        .env("TMPDIR", dir)
         .env(ROLE, dir)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

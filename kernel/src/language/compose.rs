@@ -217,7 +217,7 @@ impl Composed {
         self.text.push('\n');
         if let Some(value) = &source.value {
             self.text
-                .push_str(&format!("{RUNTIME}::result(::mlk8s_prelude::bundle_of!(("));
+                .extend([RUNTIME, "::result(::mlk8s_prelude::bundle_of!(("]);
             self.copy(0, &source.text, value.clone(), &source.loops);
             self.text.push_str(")));");
             let after = value.end..source.text.len();
@@ -234,7 +234,7 @@ impl Composed {
             .filter(|&&open| range.start < open && open <= range.end)
         {
             self.copy_plain(source, text, at..open);
-            self.text.push_str(&format!("{RUNTIME}::poll();"));
+            self.text.extend([RUNTIME, "::poll();"]);
             at = open;
         }
         self.copy_plain(source, text, at..range.end);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{self, BufRead as _, BufReader};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
 
@@ -104,7 +104,7 @@ impl Dependencies {
              [profile.dev]\nopt-level = 2\ndebug = false\n[dependencies]\n",
         );
         for (name, what) in &self.wanted {
-            manifest.push_str(&format!("{name} = {what}\n"));
+            manifest.extend([name.as_str(), " = ", what, "\n"]);
         }
         std::fs::write(builder.dir.join("Cargo.toml"), manifest)?;
         let total = builder.count();
@@ -113,50 +113,13 @@ impl Dependencies {
             .arg("--message-format=json")
             .spawn()?;
         builder.running.set(Some(process.id()));
-        let errors = process.stderr.take().map(|stream| {
-            let (done, progress) = crossbeam_channel::unbounded();
-            let reader = std::thread::spawn(move || {
-                let lines: Vec<String> = BufReader::new(stream)
-                    .lines()
-                    .map_while(Result::ok)
-                    .inspect(|line| drop(done.send(line.clone())))
-                    .collect();
-                lines.join("\n")
-            });
-            (reader, progress)
-        });
-        let (reader, said) = errors.unzip();
-        let mut messages = Vec::new();
-        let mut reports = String::new();
-        let mut done = 0;
-        if let Some(stdout) = process.stdout.take() {
-            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
-                let Ok(message) = serde_json::from_str::<Value>(&line) else {
-                    continue;
-                };
-                if message["reason"] == "compiler-artifact" {
-                    done += 1;
-                }
-                if message["message"]["level"] == "error" {
-                    reports.push_str(message["message"]["rendered"].as_str().unwrap_or_default());
-                }
-                for line in said.iter().flat_map(crossbeam_channel::Receiver::try_iter) {
-                    let line = line.trim();
-                    if ["Compiling", "Downloading", "Updating"]
-                        .iter()
-                        .any(|word| line.starts_with(word))
-                    {
-                        (builder.progress)(&format!("{line} ({done}/{})", total.max(done)));
-                    }
-                }
-                messages.push(message);
-            }
-        }
+        let Said {
+            messages,
+            reports,
+            words,
+        } = builder.follow(&mut process, total);
         let status = process.wait();
         builder.running.set(None);
-        let words = reader
-            .and_then(|reader| reader.join().ok())
-            .unwrap_or_default();
         let status = status?;
         if std::os::unix::process::ExitStatusExt::signal(&status).is_some() {
             return Err(Refusal::Stopped);
@@ -225,7 +188,62 @@ impl Dependencies {
     }
 }
 
+/// What cargo says: its messages, the compiler's errors in them, and what it writes for people.
+struct Said {
+    messages: Vec<Value>,
+    reports: String,
+    words: String,
+}
+
 impl Builder<'_> {
+    /// Hears cargo to its end and tells how far it is.
+    fn follow(&self, process: &mut Child, total: usize) -> Said {
+        let (line, lines) = crossbeam_channel::unbounded();
+        let words = process.stderr.take().map(|stream| {
+            std::thread::spawn(move || {
+                let all: Vec<String> = BufReader::new(stream)
+                    .lines()
+                    .map_while(Result::ok)
+                    .inspect(|text| drop(line.send(text.clone())))
+                    .collect();
+                all.join("\n")
+            })
+        });
+        let mut said = Said {
+            messages: Vec::new(),
+            reports: String::new(),
+            words: String::new(),
+        };
+        let mut done = 0;
+        let stdout = process.stdout.take().map(BufReader::new);
+        for text in stdout
+            .into_iter()
+            .flat_map(BufReader::lines)
+            .map_while(Result::ok)
+        {
+            let Ok(message) = serde_json::from_str::<Value>(&text) else {
+                continue;
+            };
+            done += usize::from(message["reason"] == "compiler-artifact");
+            if message["message"]["level"] == "error" {
+                let rendered = message["message"]["rendered"].as_str();
+                said.reports.push_str(rendered.unwrap_or_default());
+            }
+            for text in lines.try_iter() {
+                let text = text.trim();
+                let verbs = ["Compiling", "Downloading", "Updating"];
+                if verbs.iter().any(|verb| text.starts_with(verb)) {
+                    (self.progress)(&format!("{text} ({done}/{})", total.max(done)));
+                }
+            }
+            said.messages.push(message);
+        }
+        said.words = words
+            .and_then(|reader| reader.join().ok())
+            .unwrap_or_default();
+        said
+    }
+
     fn command(&self, verb: &str) -> Command {
         let mut cargo = Command::new(self.cargo);
         cargo

@@ -150,7 +150,7 @@ impl Evaluator {
             Err(failure) => Err(self.bring_back(failure)),
         };
         if self.timing {
-            let ran_in = begun.elapsed() - compiled_in;
+            let ran_in = begun.elapsed().saturating_sub(compiled_in);
             sink.stderr(&format!(
                 "compiled in {} ms, ran in {} ms\n",
                 compiled_in.as_millis(),

@@ -92,7 +92,7 @@ impl Text {
                 .ok()
                 .and_then(|n| n.parse().ok());
             self.yield_all(at, &mut heard);
-            self.rest.drain(..self.begin.len() + length + 1);
+            self.rest.drain(..=self.begin.len() + length);
             heard.push(Heard::Mark(number.unwrap_or(0)));
         }
         // The last bytes may be the beginning of a mark.

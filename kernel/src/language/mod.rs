@@ -328,14 +328,14 @@ fn describe(name: &str, variable: &Variable) -> Documentation {
     let mut plain = format!("let {mutable}{name}: {kind}");
     let about = &variable.about;
     if let Some(text) = about["text"].as_str() {
-        plain.push_str(&format!("\n{text}"));
+        plain.extend(["\n", text]);
     }
     for column in about["columns"].as_array().into_iter().flatten() {
         let word = |name: &str| column[name].as_str().unwrap_or_default();
-        plain.push_str(&format!("\n  {}: {}", word("name"), word("dtype")));
+        plain.extend(["\n  ", word("name"), ": ", word("dtype")]);
     }
     if let Some(head) = about["head"].as_str() {
-        plain.push_str(&format!("\n{head}"));
+        plain.extend(["\n", head]);
     }
     let html = format!("<pre>{}</pre>", crate::display::escape::text(&plain));
     Documentation { plain, html }

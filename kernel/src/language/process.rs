@@ -25,7 +25,9 @@ const GLANCE: Duration = Duration::from_millis(40);
 /// How long a cell may take to stop by itself.
 const GRACE: Duration = Duration::from_millis(350);
 /// How long loading values may take.
-const LOAD: Duration = Duration::from_secs(120);
+const LOAD: Duration = Duration::from_mins(2);
+/// What is said of a cell whose process was ended.
+const ENDED: &str = "it did not stop by itself, so its process was ended";
 /// Bytes of what it said last that are kept to tell why it ended.
 const LAST_WORDS: usize = 4096;
 
@@ -136,16 +138,20 @@ impl Process {
         };
         watch.blocks.finish(sink);
         match ended {
+            // It ended by itself just as the process was ended.
+            Some(_) if watch.killed => {
+                self.end_child();
+                Err(Failure::interrupted(ENDED))
+            }
             Some(ended) if watch.refused => Ok(Ended {
                 how: "refused".to_owned(),
                 ..ended
             }),
             Some(ended) => Ok(ended),
             None => {
-                let status = self.child.take().and_then(Child::end);
+                let status = self.end_child();
                 if watch.killed {
-                    let rung = "it did not stop by itself, so its process was ended";
-                    return Err(Failure::interrupted(rung));
+                    return Err(Failure::interrupted(ENDED));
                 }
                 let out_of_memory = oom_kills() > oom_before;
                 Err(Failure::crashed(&child::cause(
@@ -155,6 +161,10 @@ impl Process {
                 )))
             }
         }
+    }
+
+    fn end_child(&mut self) -> Option<std::process::ExitStatus> {
+        self.child.take().and_then(Child::end)
     }
 
     /// Hears the process until the cell has ended; `None` when the process has.
@@ -212,7 +222,10 @@ impl Process {
             "clear" => watch.sink.clear(event["wait"] == true),
             "ask" => {
                 let answer = watch.ask(word("prompt"), event["password"] == true);
-                if let Ok(child) = self.child() {
+                // A cell that is being stopped ends by that, not by the answer.
+                if !watch.stopping()
+                    && let Ok(child) = self.child()
+                {
                     // A process that has just ended needs no answer.
                     let _ = child.tell(&json!({ "command": "answer", "text": answer }));
                 }
@@ -349,21 +362,29 @@ fn read_loaded(event: &Value) -> Loaded {
     good.chain(bad).collect()
 }
 
-/// How often the system has ended a process of our group for want of memory; see cgroups(7), `memory.events`.
+/// How often the system has ended a process of our group for want of memory; see cgroups(7), `memory.events`, and for
+/// the older sort `memory.oom_control`.
 fn oom_kills() -> u64 {
-    let group = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
-    let path = group
-        .lines()
-        .find_map(|line| line.strip_prefix("0::"))
-        .unwrap_or("/");
-    let file = format!("/sys/fs/cgroup{path}/memory.events");
-    let events = std::fs::read_to_string(file)
-        .or_else(|_| std::fs::read_to_string("/sys/fs/cgroup/memory.events"))
-        .unwrap_or_default();
-    let count = events
-        .lines()
-        .find_map(|line| line.strip_prefix("oom_kill "));
-    count
-        .and_then(|count| count.trim().parse().ok())
-        .unwrap_or(0)
+    let groups = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    let group = |part: &str| {
+        let found = groups.lines().find_map(|line| line.split_once(part));
+        found.map_or("/", |(_, path)| path).trim_end_matches('/')
+    };
+    let files = [
+        format!("/sys/fs/cgroup{}/memory.events", group("0::")),
+        "/sys/fs/cgroup/memory.events".to_owned(),
+        format!(
+            "/sys/fs/cgroup/memory{}/memory.oom_control",
+            group(":memory:")
+        ),
+        "/sys/fs/cgroup/memory/memory.oom_control".to_owned(),
+    ];
+    let counts = files.iter().filter_map(|file| {
+        let events = std::fs::read_to_string(file).ok()?;
+        let count = events
+            .lines()
+            .find_map(|line| line.strip_prefix("oom_kill "))?;
+        count.trim().parse().ok()
+    });
+    counts.max().unwrap_or(0)
 }

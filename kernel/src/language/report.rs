@@ -35,7 +35,7 @@ impl Reporter<'_> {
     pub(super) fn failure(&self, diagnostics: &[Diagnostic]) -> Failure {
         let errors: Vec<&Diagnostic> = diagnostics
             .iter()
-            .filter(|one| self.is_worth_telling(one))
+            .filter(|one| Self::is_worth_telling(one))
             .collect();
         let mut report = String::new();
         for error in &errors {
@@ -66,7 +66,7 @@ impl Reporter<'_> {
         (!worth.is_empty()).then_some((worth.len(), report))
     }
 
-    fn is_worth_telling(&self, one: &Diagnostic) -> bool {
+    fn is_worth_telling(one: &Diagnostic) -> bool {
         one.is_error() && !one.message.starts_with("aborting due to")
     }
 

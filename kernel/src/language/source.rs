@@ -174,7 +174,7 @@ fn is_item_macro(expression: &ast::Expr) -> bool {
     let path = call.macro_call().and_then(|call| call.path());
     path.and_then(|path| path.segment())
         .and_then(|segment| segment.name_ref())
-        .is_some_and(|name| ITEM_MACROS.contains(&&*name.text()))
+        .is_some_and(|name| ITEM_MACROS.iter().any(|known| name.text() == *known))
 }
 
 fn awaits(node: &SyntaxNode) -> bool {

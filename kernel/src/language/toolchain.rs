@@ -18,6 +18,8 @@ impl Toolchain {
     pub(super) fn find() -> io::Result<Toolchain> {
         let door = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
         let asked = Command::new(&door)
+            // A `rust-toolchain.toml` beside the notebook names another Rust than the prelude's.
+            .current_dir("/")
             .args(["--print", "sysroot", "--print", "target-libdir"])
             .output()?;
         let text = String::from_utf8_lossy(&asked.stdout).into_owned();

@@ -70,7 +70,7 @@ pub(crate) fn run(socket: &Path) -> io::Result<()> {
         .spawn(move || run_cells(&works))?;
     std::thread::spawn(|| {
         loop {
-            std::thread::sleep(FLUSH);
+            std::thread::park_timeout(FLUSH);
             // A cell that holds the stream for itself flushes it itself.
             let _ = io::Write::flush(&mut io::stdout());
         }
@@ -160,7 +160,7 @@ fn report(outcome: Result<(), String>) {
         how,
         &message,
         "",
-        shown.map(|bundle| Value::Object(bundle.0)),
+        shown.map(|bundle| Value::Object(bundle.0)).as_ref(),
         &variables,
     ));
 }
@@ -169,7 +169,7 @@ fn ended(
     how: &str,
     message: &str,
     place: &str,
-    shown: Option<Value>,
+    shown: Option<&Value>,
     variables: &[Value],
 ) -> Value {
     json!({

@@ -251,6 +251,7 @@ fn frame_words(frame: &DataFrame) -> Value {
 mod tests {
     use super::*;
     use polars::df;
+    use polars::prelude::NamedFrom as _;
 
     fn back(value: Box<dyn Any>) -> Box<dyn Any> {
         let dir = tempfile::tempdir().unwrap();

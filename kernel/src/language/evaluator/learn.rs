@@ -29,9 +29,10 @@ pub(super) fn learn(
             continue;
         }
         if is_move {
-            learned |= match is_old {
-                true => hints.moved.insert(name.to_owned()),
-                false => used_up.insert(name.to_owned()) & hints.unkept.insert(name.to_owned()),
+            learned |= if is_old {
+                hints.moved.insert(name.to_owned())
+            } else {
+                used_up.insert(name.to_owned()) & hints.unkept.insert(name.to_owned())
             };
             continue;
         }

@@ -102,7 +102,7 @@ impl Evaluator {
                     self.notes.variables.insert(name, variable);
                 }
                 Some(Err(why)) => {
-                    sink.stderr(&format!("`{name}` is not there in Rust cells: {why}\n"))
+                    sink.stderr(&format!("`{name}` is not there in Rust cells: {why}\n"));
                 }
                 None => {}
             }

@@ -68,7 +68,7 @@ impl Watch<'_> {
         self.sink.input(prompt, password)
     }
 
-    fn stopping(&self) -> bool {
+    pub(super) fn stopping(&self) -> bool {
         self.shared.stopping.load(Ordering::SeqCst)
     }
 
