@@ -253,44 +253,36 @@ mod tests {
     use polars::df;
     use polars::prelude::NamedFrom as _;
 
-    fn back(value: Box<dyn Any>) -> Box<dyn Any> {
+    fn back(value: &dyn Any) -> Box<dyn Any> {
         let dir = tempfile::tempdir().unwrap();
-        let known = of(value.as_ref()).unwrap();
+        let known = of(value).unwrap();
         let path = dir.path().join("value");
-        (known.save)(value.as_ref(), &path).unwrap();
+        (known.save)(value, &path).unwrap();
         (by_key(known.key).unwrap().load)(&path).unwrap()
     }
 
     #[test]
     fn values_come_back_as_they_were() {
-        assert_eq!(*back(Box::new(7i32)).downcast::<i32>().unwrap(), 7);
-        assert_eq!(
-            *back(Box::new("ä")).downcast::<&'static str>().unwrap(),
-            "ä"
-        );
-        assert!(
-            back(Box::new(vec![f64::NAN]))
-                .downcast::<Vec<f64>>()
-                .unwrap()[0]
-                .is_nan()
-        );
+        assert_eq!(*back(&7i32).downcast::<i32>().unwrap(), 7);
+        assert_eq!(*back(&"ä").downcast::<&'static str>().unwrap(), "ä");
+        assert!(back(&vec![f64::NAN]).downcast::<Vec<f64>>().unwrap()[0].is_nan());
         let map: HashMap<String, u64> = [("a".to_owned(), 1)].into();
         assert_eq!(
-            *back(Box::new(map.clone()))
+            *back(&map.clone())
                 .downcast::<HashMap<String, u64>>()
                 .unwrap(),
             map
         );
         let frame = df!("a" => [1i64, 2], "b" => [Some("x"), None]).unwrap();
         assert!(
-            back(Box::new(frame.clone()))
+            back(&frame.clone())
                 .downcast::<DataFrame>()
                 .unwrap()
                 .equals_missing(&frame)
         );
         let series = Series::new("s".into(), [1.5f64, 2.5]);
         assert!(
-            back(Box::new(series.clone()))
+            back(&series.clone())
                 .downcast::<Series>()
                 .unwrap()
                 .equals(&series)
