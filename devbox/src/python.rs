@@ -18,6 +18,8 @@ use crate::{machine, settings};
 const OLDEST: (u32, u32) = (3, 9);
 /// Minor versions of Python 3 that are tried by name when plain `python3` is too old.
 const NAMED_MINORS: std::ops::RangeInclusive<u32> = 9..=14;
+/// Our plugin for papermill, from the root of the checkout.
+const PLUGIN: &str = "kernel/python/mlk8s_papermill";
 const ASK: &str = "import sys, importlib.util as u
 print(sys.executable, *sys.version_info[:3], all(map(u.find_spec, ('venv', 'ensurepip'))), sep='\\n')";
 
@@ -237,25 +239,52 @@ pub(crate) fn remove(venv: &Path) -> Result<()> {
     fs::remove_dir_all(venv).with_context(|| format!("removing `{}`", venv.display()))
 }
 
-fn install(places: &Places, say: &mut Say, locks: &[PathBuf]) -> Result<()> {
+/// Installs our plugin for papermill into the environment, in the state that it has in the checkout.
+///
+/// What builds it is among the packages of [`TESTS`], so that nothing is fetched.
+pub(crate) fn install_plugin(places: &Places, say: &mut Say) -> Result<()> {
     let started = Instant::now();
-    let mut command = if uv().is_some() {
+    let mut command = install_command(places);
+    command.args([
+        "--quiet",
+        "--no-index",
+        "--no-deps",
+        "--no-build-isolation",
+        "--force-reinstall",
+    ]);
+    process::output(command.arg(places.root.join(PLUGIN)))
+        .context("installing the plugin for papermill")?;
+    say.done(
+        "Python",
+        "installed our plugin for papermill",
+        started.elapsed(),
+    );
+    Ok(())
+}
+
+/// What installs packages into the environment: uv where it is, else the environment's own pip.
+fn install_command(places: &Places) -> Command {
+    if uv().is_some() {
         let mut command = process::clean_command("uv");
         command
             .args(["pip", "install", "--python"])
             .arg(places.in_venv("python"));
-        command
-    } else {
-        let mut command = places.python_command("python");
-        command.args([
-            "-m",
-            "pip",
-            "install",
-            "--disable-pip-version-check",
-            "--no-input",
-        ]);
-        command
-    };
+        return command;
+    }
+    let mut command = places.python_command("python");
+    command.args([
+        "-m",
+        "pip",
+        "install",
+        "--disable-pip-version-check",
+        "--no-input",
+    ]);
+    command
+}
+
+fn install(places: &Places, say: &mut Say, locks: &[PathBuf]) -> Result<()> {
+    let started = Instant::now();
+    let mut command = install_command(places);
     // Wheels only: nothing is compiled, and no code of a package runs at installation.
     command.args(["--require-hashes", "--only-binary", ":all:"]);
     for lock in locks {

@@ -7,14 +7,16 @@ use std::path::PathBuf;
 /// Shown below `cargo devbox --help`.
 pub(crate) const HELP: &str = "\
 Environment:
-  MLK8S_PYTHON      the Python to use, at least 3.9 (else the first that is found)
-  MLK8S_CHROMIUM    the Chromium or Chrome for the browser tests
-  MLK8S_STATE       where everything that is made is kept (else `.mlk8s`)
-  MLK8S_VENV        where the private virtual environment is kept (else `.mlk8s/venv`)
-  MLK8S_BENCH_DATA  where the data sets of `bench` are
-  CARGO_TARGET_DIR  where cargo builds, as always
-  CI                when set, a missing browser fails the tests instead of skipping them
-  NO_COLOR          when set, no colours";
+  MLK8S_PYTHON              the Python to use, at least 3.9 (else the first that is found)
+  MLK8S_CHROMIUM            the Chromium or Chrome for the browser tests
+  MLK8S_STATE               where everything that is made is kept (else `.mlk8s`)
+  MLK8S_VENV                where the private virtual environment is kept (else `.mlk8s/venv`)
+  MLK8S_BENCH_DATA          where the data sets of `bench` are
+  MLK8S_EVCXR_JUPYTER       the evcxr_jupyter that `bench kernel` compares with (else the first that is found)
+  MLK8S_BENCH_EVCXR_POLARS  when 1, `bench kernel` has it compile polars, too, which takes minutes
+  CARGO_TARGET_DIR          where cargo builds, as always
+  CI                        when set, a missing browser fails the tests instead of skipping them
+  NO_COLOR                  when set, no colours";
 
 /// The Python that the person asked for.
 pub(crate) fn python() -> Option<OsString> {

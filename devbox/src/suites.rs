@@ -34,6 +34,7 @@ impl Test {
         compile::programs(places, say)?;
         compile::tests(places, say)?;
         python::prepare(places, say, &python, &[python::JUPYTER, python::TESTS])?;
+        python::install_plugin(places, say)?;
         jupyter::install_here(places, say)?;
         let rust = self.rust(places, say);
         let clients = self.python(places, say);
@@ -70,7 +71,9 @@ impl Test {
 
     fn python(&self, places: &Places, say: &mut Say) -> Result<()> {
         let started = Instant::now();
-        say.heading("Python tests: protocol, notebooks, console, JupyterLab");
+        say.heading(
+            "Python tests: protocol, crashes, stress, notebooks, papermill, console, JupyterLab",
+        );
         let mut command = places.python_command("python");
         command
             .args(["-m", "pytest", "tests/python"])

@@ -5,6 +5,7 @@
 
 mod build;
 mod carb;
+mod kernel;
 mod layout;
 mod magic;
 mod musique;
@@ -51,6 +52,11 @@ const ALL: &[Bench] = &[
         name: "magic",
         about: "the smallest magic, request to idle, next to ipykernel: time",
         run: magic::run,
+    },
+    Bench {
+        name: "kernel",
+        about: "start, cells, completion, memory, next to evcxr_jupyter and ipykernel; half an hour",
+        run: kernel::run,
     },
 ];
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from client import KERNEL, Kernel
 
 ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOKS = ROOT / "notebooks"
-KERNEL = "mlk8s-rust"
 KERNELSPEC = {"name": KERNEL, "display_name": "Rust (mlk8s)", "language": "rust"}
 SCREENS = Path(os.environ.get("MLK8S_STATE", ROOT / ".mlk8s")) / "screens"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
@@ -38,6 +38,47 @@ def chromium():
     if os.environ.get("CI", "false") != "false":
         pytest.fail(message)
     pytest.skip(message)
+
+
+@pytest.fixture
+def kernels(tmp_path):
+    """Starts kernels, which end with the test."""
+    started = []
+
+    def start(folder=tmp_path, **options):
+        started.append(Kernel(folder, **options))
+        return started[-1]
+
+    yield start
+    for kernel in started:
+        kernel.end()
+    for kernel in started:
+        assert kernel.late == [], "messages after idle"
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory):
+    """Holds the one kernel of a file of tests."""
+    holder = {}
+    yield holder
+    if holder:
+        holder.pop("kernel").end()
+
+
+@pytest.fixture
+def rust(shared, tmp_path_factory):
+    """A kernel that the tests of a file use one after the other; its values stay."""
+    if "kernel" not in shared:
+        shared["kernel"] = Kernel(tmp_path_factory.mktemp("work"))
+    kernel = shared["kernel"]
+    yield kernel
+    late, kernel.late = kernel.late, []
+    unfinished = [talk for talk in kernel.talks.values() if talk.ended is None]
+    kernel.talks.clear()
+    if unfinished or not kernel.alive():
+        # The next test is not to suffer for this one.
+        shared.pop("kernel").end()
+    assert late == [], "messages after idle"
 
 
 @pytest.fixture

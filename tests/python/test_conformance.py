@@ -15,7 +15,8 @@ class RustKernelTests(jkt.KernelTests):
     completion_samples = [
         {"text": "%lsm", "matches": {"%lsmagic"}},
         {"text": "%kg expo", "matches": {"export"}},
-        {"text": "let numbers = vec![1]; numbers.is_em"},
+        {"text": "%corpus --ski", "matches": {"--skip-rule"}},
+        {"text": "let numbers = vec![1]; numbers.is_em", "matches": {"is_empty()"}},
     ]
     complete_code_samples = [
         "1 + 1",
@@ -36,10 +37,19 @@ class RustKernelTests(jkt.KernelTests):
     code_display_data = [
         {"code": "%lsmagic\nlet after = 1;", "mime": "text/plain"},
         {"code": "%help\n1 + 1", "mime": "text/plain"},
+        {"code": "display!(vec![1, 2]);", "mime": "text/plain"},
+        {"code": 'display!(Html("<b>bold</b>".into()));', "mime": "text/html"},
+        {"code": 'display!(Markdown("**bold**".into()));', "mime": "text/markdown"},
     ]
     supported_history_operations = ("tail", "range", "search")
     code_history_pattern = "1?+?2"
     code_inspect_sample = "%lsmagic"
+    code_clear_output = "clear_output(false);"
+
+    def test_nothing_is_left_out(self):
+        """A test without its attribute would skip itself."""
+        wanted = [name for name, value in vars(jkt.KernelTests).items() if value in ("", [], ()) and name[0] != "_"]
+        assert [name for name in wanted if not getattr(self, name)] == []
 
     @classmethod
     def setUpClass(cls):

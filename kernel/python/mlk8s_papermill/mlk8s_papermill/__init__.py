@@ -1,0 +1,3 @@
+"""Parameters of papermill for notebooks in Rust."""
+
+__version__ = "0.1.0"
