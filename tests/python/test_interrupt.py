@@ -11,6 +11,10 @@ SLOW_TO_COMPILE = (
     "{ let mut n = 0_u64; while n < 4_000_000_000 { n += 1; } n }; SLOW"
 )
 SLEEP = 'println!("begun"); std::thread::sleep(std::time::Duration::from_secs(600));'
+READ = (
+    "use std::io::Read; let (mut one, _other) = std::os::unix::net::UnixStream::pair()?; "
+    'println!("begun"); one.read(&mut [0])?;'
+)
 WORK = (
     'let mut all = Vec::new(); println!("begun"); for n in 0_u64.. { all.push(n); if all.len() > 99 { all.clear(); } }'
 )
