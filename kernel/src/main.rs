@@ -1,4 +1,4 @@
-//! A Jupyter kernel: Rust cells through evcxr, and magics for making sense of documents.
+//! A Jupyter kernel: Rust cells, and magics for making sense of documents.
 
 mod cell;
 mod dispatch;
@@ -56,7 +56,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    // Cells run in this program, too, and it stands in for cargo while they are compiled.
+    // The kernel starts this program a second time, to complete and document Rust.
     if let Some(code) = language::hook() {
         return code;
     }

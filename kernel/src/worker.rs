@@ -100,6 +100,9 @@ impl Worker {
 
     fn execute(&mut self, execution: &Execution) -> Object {
         let Execution { origin, request } = execution;
+        // Before anything is heard of the cell: whoever has seen that it runs can stop it.
+        let cancel = Cancel::default();
+        *locked(&self.kernel.running) = Some(cancel.clone());
         if request.counts() {
             self.count += 1;
         }
@@ -113,8 +116,6 @@ impl Worker {
             let (line, code) = (self.count, request.code.clone());
             self.kernel.keep(move |history| history.keep(line, &code));
         }
-        let cancel = Cancel::default();
-        *locked(&self.kernel.running) = Some(cancel.clone());
         let mut running = Running {
             origin,
             request,
@@ -219,7 +220,10 @@ impl Worker {
     fn evaluate(&mut self, code: &str, running: &Running<'_>) -> Result<Yield, Failure> {
         let output = CellOutput::new(&self.kernel, running.origin, running.request);
         let imports = self.session.take_imports();
-        let evaluated = self.kernel.language.evaluate(code, &imports, &output);
+        let evaluated = self
+            .kernel
+            .language
+            .evaluate(code, &imports, &running.cancel, &output);
         let bundle = evaluated?.bundle;
         Ok(bundle.map_or(Yield::Nothing, Yield::Shown))
     }

@@ -19,7 +19,9 @@ const MAY_USE: &[(&str, &[&str])] = &[
 /// Libraries that one place alone may use, as they are named in code.
 const ONLY_IN: &[(&str, &[&str])] = &[
     ("zeromq::", &["kernel/src/wire", "tests"]),
-    ("evcxr::", &["kernel/src/language"]),
+    ("ra_ap_ide::", &["kernel/src/language/analysis"]),
+    ("ra_ap_ide_db::", &["kernel/src/language/analysis"]),
+    ("ra_ap_project_model::", &["kernel/src/language/analysis"]),
     ("ra_ap_syntax::", &["kernel/src/language"]),
     ("libloading::", &["magics/prelude"]),
     (

@@ -1,35 +1,38 @@
-//! rust-analyzer, through evcxr, in a process of its own: it completes and documents while a cell runs, takes its
-//! time to load, and can end without harm.
+//! rust-analyzer in a process of its own: it completes and documents while a cell runs, takes its time to load, and
+//! can end without harm.
 //!
 //! The kernel tells it with each question what there is in the session: items, and variables with their types. One
 //! question and one answer are a line of JSON each.
 
 use std::ffi::OsString;
 use std::io::{self, BufRead as _, BufReader, Write as _};
-use std::os::unix::fs::symlink;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitCode, Stdio};
 use std::sync::{Arc, Mutex};
 
-use evcxr::{CommandContext, EvalContext};
 use serde::{Deserialize, Serialize};
 
-use super::{Completions, Documentation, View, prelude, stand_in};
+use super::analysis::{Analyzer, Cell};
+use super::{Completions, Documentation, View};
 use crate::kernel::locked;
 
 /// Says that this program is to become the analyst; holds its directory.
 const ROLE: &str = "MLK8S_ANALYST_DIR";
 /// How nice it is to the compiler that runs beside it.
 const NICENESS: &str = "10";
+/// Bytes of stack; pages that are not used cost nothing.
+const STACK: usize = 256 << 20;
 
 /// What the kernel asks.
 #[derive(Debug, Serialize, Deserialize)]
 struct Question {
     /// Crates that were added.
     dependencies: Vec<String>,
-    /// What comes before the code.
-    before: String,
+    /// Items of the session.
+    items: String,
+    /// Variables of the session, as `let` lines.
+    variables: String,
     code: String,
     /// The place in the code, in bytes.
     cursor: usize,
@@ -75,8 +78,10 @@ impl Analyst {
 
     /// Starts the process and has it load everything.
     pub(super) fn warm_up(&self, view: &View) {
-        // Whatever it says: what was wanted is that it has looked.
-        let _ = self.ask(view, "col(\"a\").al", 11, false);
+        // Whatever it says: what was wanted is that it has looked at what is asked for most, and at names.
+        for code in ["col(\"a\").al", "DataFrame::empty().la", "Da"] {
+            let _ = self.ask(view, code, code.len(), false);
+        }
     }
 
     /// What could stand at byte `cursor` of `code`.
@@ -109,7 +114,8 @@ impl Analyst {
                 .iter()
                 .map(|(name, what)| format!("{name} = {what}"))
                 .collect(),
-            before: before(view),
+            items: view.items.clone(),
+            variables: variables(view),
             code: code.to_owned(),
             cursor,
             inspect,
@@ -135,16 +141,11 @@ impl Line {
         let text = serde_json::to_string(question)?;
         writeln!(self.to, "{text}")?;
         self.to.flush()?;
-        loop {
-            let mut answer = String::new();
-            if self.from.read_line(&mut answer)? == 0 {
-                return Err(io::ErrorKind::UnexpectedEof.into());
-            }
-            // evcxr writes there, too.
-            if let Some(json) = answer.strip_prefix(ANSWER) {
-                return Ok(serde_json::from_str(json)?);
-            }
+        let mut answer = String::new();
+        if self.from.read_line(&mut answer)? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
         }
+        Ok(serde_json::from_str(&answer)?)
     }
 
     fn end(mut self) {
@@ -154,12 +155,9 @@ impl Line {
     }
 }
 
-/// Begins a line that is an answer.
-const ANSWER: &str = "\u{1}";
-
-/// The items and variables of the session, on one line each way so that the code begins on a line of its own.
-fn before(view: &View) -> String {
-    let mut text = format!("{}\n", view.items);
+/// The variables of the session as `let` lines.
+fn variables(view: &View) -> String {
+    let mut text = String::new();
     for (name, variable) in &view.variables {
         let mutable = if variable.mutable { "mut " } else { "" };
         let kind = variable.kind.trim_start_matches("::");
@@ -169,29 +167,14 @@ fn before(view: &View) -> String {
 }
 
 fn start(dir: &Path, library_path: &OsString) -> io::Result<Line> {
-    let bin = dir.join("bin");
-    let project = dir.join("project");
-    std::fs::create_dir_all(&bin)?;
-    std::fs::create_dir_all(&project)?;
+    std::fs::create_dir_all(dir)?;
     let program = std::env::current_exe()?;
-    for name in stand_in::NAMES {
-        // One that is there already is ours.
-        let _ = symlink(&program, bin.join(name));
-    }
-    let old = std::env::var_os("PATH").unwrap_or_default();
-    let path =
-        std::env::join_paths(std::iter::once(bin.clone()).chain(std::env::split_paths(&old)))
-            .map_err(io::Error::other)?;
     // `nice` is there on every Unix; without it the analyst is as quick as the compiler.
     let mut command = Command::new("nice");
     command
         .args(["-n", NICENESS])
         .arg(&program)
-        .current_dir(&project)
-        .env("PATH", path)
-        .env("EVCXR_TMPDIR", &project)
-        // An `evcxr.toml` or `init.evcxr` elsewhere is not obeyed.
-        .env("EVCXR_CONFIG_DIR", dir)
+        .current_dir(dir)
         .env("LD_LIBRARY_PATH", library_path)
         // What rust-analyzer leaves behind goes with the directory.
         .env("TMPDIR", dir)
@@ -213,97 +196,83 @@ fn start(dir: &Path, library_path: &OsString) -> io::Result<Line> {
 
 /// Becomes the analyst when the kernel started this program as one.
 pub(super) fn hook() -> Option<ExitCode> {
-    std::env::var_os(ROLE)?;
-    // evcxr starts this program again to run what it compiles itself.
-    evcxr::runtime_hook();
-    Some(match serve() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(_) => ExitCode::FAILURE,
+    let dir = PathBuf::from(std::env::var_os(ROLE)?);
+    // Types of polars are deep, and rust-analyzer follows them by recursion.
+    let serving = std::thread::Builder::new()
+        .stack_size(STACK)
+        .spawn(move || serve(&dir));
+    Some(match serving.map(std::thread::JoinHandle::join) {
+        Ok(Ok(Ok(()))) => ExitCode::SUCCESS,
+        _ => ExitCode::FAILURE,
     })
 }
 
-fn serve() -> io::Result<()> {
-    let mut analysis = Analysis::start().map_err(io::Error::other)?;
-    for line in io::stdin().lines() {
-        let answer = match serde_json::from_str(&line?) {
-            Ok(question) => analysis.answer(&question),
+fn serve(dir: &Path) -> anyhow::Result<()> {
+    let questions = questions();
+    let mut analysis = Analysis {
+        analyzer: Analyzer::load(dir)?,
+        dependencies: Vec::new(),
+    };
+    for line in questions {
+        let answer = match serde_json::from_str(&line) {
+            Ok(question) => analysis.answer(question),
             Err(_) => Answer::default(),
         };
         let text = serde_json::to_string(&answer)?;
         let mut out = io::stdout().lock();
-        writeln!(out, "\n{ANSWER}{text}")?;
+        writeln!(out, "{text}")?;
         out.flush()?;
     }
     Ok(())
 }
 
-/// evcxr, for what it knows and not for what it runs.
+/// The lines that the kernel writes. When the kernel is gone, however it went, this process ends in the middle of
+/// whatever it does.
+fn questions() -> crossbeam_channel::Receiver<String> {
+    let (lines, questions) = crossbeam_channel::unbounded();
+    std::thread::spawn(move || {
+        for line in io::stdin().lines().map_while(Result::ok) {
+            if lines.send(line).is_err() {
+                return;
+            }
+        }
+        std::process::exit(0);
+    });
+    questions
+}
+
+/// rust-analyzer, and what it was told last about dependencies.
 struct Analysis {
-    context: CommandContext,
+    analyzer: Analyzer,
     dependencies: Vec<String>,
 }
 
 impl Analysis {
-    fn start() -> Result<Analysis, evcxr::Error> {
-        if let Some(project) = std::env::var_os("EVCXR_TMPDIR") {
-            lock_versions(Path::new(&project));
+    fn answer(&mut self, question: Question) -> Answer {
+        if question.dependencies != self.dependencies {
+            // Without the crates the rest is still known.
+            let _ = self.analyzer.depend_on(&question.dependencies);
+            self.dependencies = question.dependencies;
         }
-        let child = Command::new(
-            std::env::current_exe().map_err(|error| evcxr::Error::Message(error.to_string()))?,
-        );
-        let (context, _outputs) = EvalContext::with_subprocess_command(child)?;
-        let mut context = CommandContext::with_eval_context(context);
-        let source = prelude::source_dir();
-        let code = format!(
-            ":dep {} = {{ path = \"{}\" }}\nuse {}::cell::*;",
-            prelude::PRELUDE_PACKAGE,
-            source.display(),
-            prelude::PRELUDE_CRATE
-        );
-        context.execute(&code)?;
-        Ok(Analysis {
-            context,
-            dependencies: Vec::new(),
-        })
-    }
-
-    fn answer(&mut self, question: &Question) -> Answer {
-        for line in &question.dependencies {
-            if !self.dependencies.contains(line) {
-                // Without the crate the rest is still known.
-                let _ = self.context.execute(&format!(":dep {line}"));
-                self.dependencies.push(line.clone());
-            }
-        }
-        let text = format!("{}{}", question.before, question.code);
-        let shift = question.before.len();
+        let cell = Cell {
+            items: &question.items,
+            variables: &question.variables,
+            code: &question.code,
+            cursor: question.cursor,
+        };
         if question.inspect {
-            let found = self.context.hover_at(&text, shift + question.cursor).ok();
-            let documentation =
-                found.filter(|(plain, _)| !plain.is_empty() && plain != "No documentation found");
             return Answer {
-                documentation,
+                documentation: self.analyzer.hover(&cell),
                 ..Answer::default()
             };
         }
-        let Ok(found) = self.context.completions(&text, shift + question.cursor) else {
-            return Answer::default();
-        };
-        Answer {
-            start: found.start_offset.saturating_sub(shift),
-            end: found.end_offset.saturating_sub(shift),
-            matches: found
-                .completions
-                .into_iter()
-                .map(|one| (one.code, one.kind.to_owned()))
-                .collect(),
-            documentation: None,
-        }
+        self.analyzer
+            .complete(&cell)
+            .map_or_else(Answer::default, |found| Answer {
+                start: found.start,
+                end: found.end,
+                matches: found.matches,
+                documentation: None,
+            })
     }
-}
-/// Gives rust-analyzer's copy of the dependency graph the versions that the prelude was built with.
-fn lock_versions(project: &Path) {
-    let lock = prelude::source_dir().join("../../Cargo.lock");
-    // Without it cargo resolves anew, which only takes longer.
-    let _ = std::fs::copy(lock, project.join("Cargo.lock"));
 }

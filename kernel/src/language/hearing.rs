@@ -157,6 +157,8 @@ pub(super) struct Order {
     stdout: VecDeque<Heard>,
     stderr: VecDeque<Heard>,
     events: VecDeque<(Value, Instant)>,
+    /// Number of the latest event that was taken; its mark and those before it hold nothing back any more.
+    taken: u64,
     pub(super) closed: bool,
 }
 
@@ -179,12 +181,17 @@ impl Order {
         }
     }
 
+    /// Says that `event` was taken out of its turn.
+    pub(super) fn pass(&mut self, event: &Value) {
+        self.taken = event["mark"].as_u64().unwrap_or(0).max(self.taken);
+    }
+
     /// Takes what can be shown now.
     pub(super) fn next(&mut self) -> Option<Next> {
-        if let Some(text) = text_of(&mut self.stdout) {
+        if let Some(text) = text_of(&mut self.stdout, self.taken) {
             return Some(Next::Text(Source::Stdout, text));
         }
-        if let Some(text) = text_of(&mut self.stderr) {
+        if let Some(text) = text_of(&mut self.stderr, self.taken) {
             return Some(Next::Text(Source::Stderr, text));
         }
         let (event, since) = self.events.front()?;
@@ -197,24 +204,22 @@ impl Order {
             return None;
         }
         let (event, _) = self.events.pop_front()?;
-        if let Some(number) = number {
-            for stream in [&mut self.stdout, &mut self.stderr] {
-                if matches!(stream.front(), Some(Heard::Mark(n)) if *n <= number) {
-                    stream.pop_front();
-                }
-            }
-        }
+        self.pass(&event);
         Some(Next::Event(event))
     }
 }
 
-fn text_of(stream: &mut VecDeque<Heard>) -> Option<String> {
-    match stream.front() {
-        Some(Heard::Text(_)) => match stream.pop_front() {
-            Some(Heard::Text(text)) => Some(text),
-            _ => None,
-        },
-        _ => None,
+/// The text at the front of `stream`, past the marks up to `taken`.
+fn text_of(stream: &mut VecDeque<Heard>, taken: u64) -> Option<String> {
+    while matches!(stream.front(), Some(Heard::Mark(n)) if *n <= taken) {
+        stream.pop_front();
+    }
+    match stream.pop_front()? {
+        Heard::Text(text) => Some(text),
+        other => {
+            stream.push_front(other);
+            None
+        }
     }
 }
 
@@ -279,6 +284,18 @@ mod tests {
         assert_eq!(
             order.next(),
             Some(Next::Text(Source::Stdout, "b".to_owned()))
+        );
+    }
+
+    #[test]
+    fn a_late_mark_holds_nothing_back() {
+        let mut order = Order::default();
+        order.pass(&json!({ "event": "loaded", "mark": 1 }));
+        order.add(Source::Stdout, Heard::Mark(1));
+        order.add(Source::Stdout, Heard::Text("a".to_owned()));
+        assert_eq!(
+            order.next(),
+            Some(Next::Text(Source::Stdout, "a".to_owned()))
         );
     }
 }

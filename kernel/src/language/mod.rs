@@ -1,8 +1,9 @@
 //! Rust cells: compiled by rustc against the prelude, run by a process of their own; completed by rust-analyzer.
 //!
 //! `source` takes a cell apart, `compose` makes a crate of it, `compile` a library, `process` has it run; `notes` are
-//! the books on what cells leave behind. `analyst` is rust-analyzer, through evcxr.
+//! the books on what cells leave behind. `analyst` is the process in which `analysis` asks rust-analyzer.
 
+mod analysis;
 mod analyst;
 mod blocks;
 mod child;
@@ -14,12 +15,12 @@ mod diagnostic;
 mod evaluator;
 mod failure;
 mod hearing;
+mod lookup;
 mod notes;
 mod prelude;
 mod process;
 mod report;
 mod source;
-mod stand_in;
 mod toolchain;
 
 use std::collections::BTreeMap;
@@ -28,6 +29,7 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
+use mlk8s_catalog::call::Cancel;
 use mlk8s_catalog::session::Import;
 use serde_json::{Map, Value};
 
@@ -41,9 +43,9 @@ use prelude::Prelude;
 use process::Process;
 use toolchain::Toolchain;
 
-/// Becomes one of the other programs that this binary also is; returns the exit code when it was one.
+/// Becomes the other program that this binary also is; returns the exit code when it was one.
 pub(crate) fn hook() -> Option<ExitCode> {
-    stand_in::hook().or_else(analyst::hook)
+    analyst::hook()
 }
 
 /// Where a cell's output goes while it runs, and where its questions are answered.
@@ -147,20 +149,23 @@ impl Language {
         language
     }
 
-    /// Runs `code` after giving it `imports`; blocks until it is done, its output goes to `sink` meanwhile.
+    /// Runs `code` after giving it `imports`; blocks until it is done, its output goes to `sink` meanwhile. `cancel` is
+    /// raised before [`Language::interrupt`] is called.
     pub(crate) fn evaluate(
         &self,
         code: &str,
         imports: &[Import],
+        cancel: &Cancel,
         sink: &dyn Sink,
     ) -> Result<Evaluation, Failure> {
         self.shared.stopping.store(false, Ordering::SeqCst);
         self.shared.busy.store(true, Ordering::SeqCst);
         let evaluator = self.evaluator.wait();
         let outcome = match evaluator {
-            _ if self.shared.stopping.load(Ordering::SeqCst) => Err(Failure::interrupted(
-                "its turn had not come: all variables are kept",
-            )),
+            // The interrupt may have come before this was busy.
+            _ if cancel.is_raised() || self.shared.stopping.load(Ordering::SeqCst) => Err(
+                Failure::interrupted("its turn had not come: all variables are kept"),
+            ),
             Ok(evaluator) => locked(evaluator).evaluate(code, imports, sink),
             Err(failure) => Err(failure.clone()),
         };
@@ -182,7 +187,7 @@ impl Language {
                     .collect(),
             };
         }
-        if let Some(columns) = columns(&view, code, cursor) {
+        if let Some(columns) = lookup::columns(&view, code, cursor) {
             return columns;
         }
         self.analyst
@@ -195,9 +200,9 @@ impl Language {
     /// What is known about the name at byte `cursor` of `code`.
     pub(crate) fn inspect(&self, code: &str, cursor: usize) -> Option<Documentation> {
         let view = self.view();
-        let name = name_at(code, cursor);
+        let name = lookup::name_at(code, cursor);
         if let Some(variable) = view.variables.get(name) {
-            return Some(describe(name, variable));
+            return Some(lookup::describe(name, variable));
         }
         self.analyst.get()?.inspect(&view, code, cursor)
     }
@@ -260,87 +265,6 @@ fn prepare(
     ))
 }
 
-/// Columns of the frames in the session, where the cursor stands in the text of `col("…")` and the like.
-fn columns(view: &View, code: &str, cursor: usize) -> Option<Completions> {
-    let before = &code[..cursor];
-    let quote = before.rfind('"')?;
-    let typed = &before[quote + 1..];
-    let is_open = before.rsplit('\n').next()?.matches('"').count() % 2 == 1;
-    let call = before[..quote].trim_end_matches(['[', ' ', '(', ',', '"']);
-    let is_column = [
-        "col",
-        "column",
-        "cols",
-        "select",
-        "group_by",
-        "sort",
-        "drop",
-        "with_column",
-        "by_name",
-    ]
-    .iter()
-    .any(|name| {
-        call.ends_with(name)
-            || before[..quote]
-                .rsplit('(')
-                .nth(1)
-                .is_some_and(|part| part.ends_with(name))
-    });
-    if !is_open || !is_column || typed.contains('\n') {
-        return None;
-    }
-    let all = view
-        .variables
-        .values()
-        .flat_map(|variable| variable.about["columns"].as_array().into_iter().flatten());
-    let mut names: Vec<String> = all
-        .filter_map(|column| column["name"].as_str())
-        .filter(|name| name.starts_with(typed))
-        .map(str::to_owned)
-        .collect();
-    names.sort();
-    names.dedup();
-    Some(Completions {
-        start: quote + 1,
-        end: cursor,
-        matches: names
-            .into_iter()
-            .map(|name| (name, "column".to_owned()))
-            .collect(),
-    })
-}
-
-/// The identifier around byte `at`.
-fn name_at(code: &str, at: usize) -> &str {
-    let part = |c: char| c == '_' || c.is_alphanumeric();
-    let start = code[..at].rfind(|c| !part(c)).map_or(0, |found| {
-        found + code[found..].chars().next().map_or(1, char::len_utf8)
-    });
-    let end = code[at..]
-        .find(|c| !part(c))
-        .map_or(code.len(), |found| at + found);
-    &code[start..end]
-}
-
-fn describe(name: &str, variable: &Variable) -> Documentation {
-    let kind = notes::short(&variable.kind);
-    let mutable = if variable.mutable { "mut " } else { "" };
-    let mut plain = format!("let {mutable}{name}: {kind}");
-    let about = &variable.about;
-    if let Some(text) = about["text"].as_str() {
-        plain.extend(["\n", text]);
-    }
-    for column in about["columns"].as_array().into_iter().flatten() {
-        let word = |name: &str| column[name].as_str().unwrap_or_default();
-        plain.extend(["\n  ", word("name"), ": ", word("dtype")]);
-    }
-    if let Some(head) = about["head"].as_str() {
-        plain.extend(["\n", head]);
-    }
-    let html = format!("<pre>{}</pre>", crate::display::escape::text(&plain));
-    Documentation { plain, html }
-}
-
 /// Checks what must hold of any text that is taken for a cell.
 #[cfg(test)]
 pub(crate) fn check_any(text: &str) {
@@ -376,49 +300,4 @@ pub(crate) fn check_any(text: &str) {
     }
     let lost = found.iter().position(|found| !found);
     assert_eq!(lost, None, "of {text:?} in {}", composed.text);
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    #[test]
-    fn columns_are_offered_where_one_is_named() {
-        let mut view = View::default();
-        let about = json!({ "columns": [{ "name": "city", "dtype": "str" }, { "name": "count", "dtype": "i64" }] });
-        view.variables.insert(
-            "df".to_owned(),
-            Variable {
-                about,
-                ..Variable::default()
-            },
-        );
-        let found = |code: &str| {
-            columns(&view, code, code.len()).map(|found| {
-                found
-                    .matches
-                    .into_iter()
-                    .map(|(name, _)| name)
-                    .collect::<Vec<_>>()
-            })
-        };
-        assert_eq!(found("col(\"ci").unwrap(), ["city"]);
-        assert_eq!(found("df.select([col(\"").unwrap(), ["city", "count"]);
-        assert_eq!(found("df.column(\"co").unwrap(), ["count"]);
-        assert_eq!(found("println!(\"c"), None);
-        assert_eq!(found("col(\"city\").a"), None);
-    }
-
-    #[test]
-    fn a_name_is_found_from_any_of_its_letters() {
-        for at in 4..=6 {
-            assert_eq!(name_at("f + añb.c()", at), "añb", "{at}");
-            if at == 5 {
-                break;
-            }
-        }
-        assert_eq!(name_at("df", 2), "df");
-        assert_eq!(name_at("", 0), "");
-    }
 }

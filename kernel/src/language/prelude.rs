@@ -50,12 +50,6 @@ impl Prelude {
             .arg("-L")
             .arg(format!("dependency={}", self.crates.display()));
     }
-
-    /// The same as words in `RUSTFLAGS`.
-    pub(crate) fn flags(&self) -> String {
-        let (library, crates) = (self.library.display(), self.crates.display());
-        format!("--extern {PRELUDE_CRATE}={library} -Ldependency={crates}")
-    }
 }
 
 /// The source of the prelude, for rust-analyzer: `MLK8S_PRELUDE_SOURCE`, or where this kernel was built.

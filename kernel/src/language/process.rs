@@ -295,6 +295,7 @@ impl Process {
                 Err(error) => return Err(io::Error::other(error)),
             }
         };
+        self.order.pass(&loaded);
         for (source, heard) in later {
             self.order.add(source, heard);
         }
