@@ -192,9 +192,9 @@ impl Kernel {
         if let Some(cancel) = locked(&self.running).as_ref() {
             cancel.raise();
         }
-        // Whoever waits for what the user types gets nothing.
-        locked(&self.asking).take();
         self.language.interrupt();
+        // Whoever waits for what the user types gets nothing, and knows by now that it is to stop.
+        locked(&self.asking).take();
     }
 
     /// Ends the kernel; what is already on its way still leaves.

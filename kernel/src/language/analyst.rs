@@ -9,6 +9,7 @@ use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitCode, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use serde::{Deserialize, Serialize};
@@ -57,6 +58,8 @@ pub(super) struct Analyst {
     line: Mutex<Option<Line>>,
     /// The process, for whoever ends it while it is busy.
     process: Mutex<Option<u32>>,
+    /// No process is started any more.
+    ended: AtomicBool,
 }
 
 struct Line {
@@ -73,6 +76,7 @@ impl Analyst {
             library_path,
             line: Mutex::new(None),
             process: Mutex::new(None),
+            ended: AtomicBool::new(false),
         })
     }
 
@@ -100,10 +104,15 @@ impl Analyst {
         Some(Documentation { plain, html })
     }
 
-    /// Ends the process, whatever it does.
+    /// Ends the process for good, whatever it does; when this returns it writes nothing more.
     pub(super) fn end(&self) {
+        self.ended.store(true, Ordering::SeqCst);
         if let Some(id) = locked(&self.process).take() {
             super::child::kill_group(id);
+        }
+        // Whoever waits for an answer hears of the end and gives way.
+        if let Some(line) = locked(&self.line).take() {
+            line.end();
         }
     }
 
@@ -121,9 +130,12 @@ impl Analyst {
             inspect,
         };
         let mut line = locked(&self.line);
-        if line.is_none() {
+        if line.is_none() && !self.ended.load(Ordering::SeqCst) {
             *line = start(&self.dir, &self.library_path).ok();
             *locked(&self.process) = line.as_ref().map(|line| line.process.id());
+            if self.ended.load(Ordering::SeqCst) {
+                line.take()?.end();
+            }
         }
         let answer = line.as_mut()?.ask(&question);
         if answer.is_err() {

@@ -214,7 +214,7 @@ fn accept(listener: &UnixListener, process: &mut Process) -> io::Result<UnixStre
 }
 
 /// Waits a moment for another process; there is nothing to be woken by.
-fn pause() {
+pub(super) fn pause() {
     let (_keep, never) = bounded::<()>(0);
     let _ = never.recv_timeout(Duration::from_millis(2));
 }

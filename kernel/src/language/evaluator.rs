@@ -160,6 +160,11 @@ impl Evaluator {
         outcome
     }
 
+    /// Ends the process for good.
+    pub(super) fn end(&mut self) {
+        self.process.end_child();
+    }
+
     /// Whether text of the cell may hold blocks of content that its own code writes in evcxr's way.
     fn shows_blocks(&self, source: &Source) -> bool {
         let marks =

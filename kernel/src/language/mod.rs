@@ -28,6 +28,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
+use std::time::{Duration, Instant};
 
 use mlk8s_catalog::call::Cancel;
 use mlk8s_catalog::session::Import;
@@ -42,6 +43,9 @@ use notes::Variable;
 use prelude::Prelude;
 use process::Process;
 use toolchain::Toolchain;
+
+/// How long the end of the kernel waits for the cell that it has stopped.
+const LAST_CELL: Duration = Duration::from_secs(1);
 
 /// Becomes the other program that this binary also is; returns the exit code when it was one.
 pub(crate) fn hook() -> Option<ExitCode> {
@@ -110,6 +114,8 @@ struct Shared {
     busy: AtomicBool,
     /// The user wants it to stop.
     stopping: AtomicBool,
+    /// The kernel ends: no process is started any more.
+    ended: AtomicBool,
     view: Mutex<Arc<View>>,
 }
 
@@ -225,8 +231,9 @@ impl Language {
         }
     }
 
-    /// Ends every process that was started.
+    /// Ends every process that was started, and waits until nothing writes into our directory any more.
     pub(crate) fn shutdown(&self) {
+        self.shared.ended.store(true, Ordering::SeqCst);
         self.shared.stopping.store(true, Ordering::SeqCst);
         self.shared.compiler.stop();
         if let Some(remote) = locked(&self.shared.remote).as_ref() {
@@ -234,6 +241,18 @@ impl Language {
         }
         if let Some(analyst) = self.analyst.get() {
             analyst.end();
+        }
+        let begun = Instant::now();
+        while begun.elapsed() < LAST_CELL {
+            match self
+                .evaluator
+                .get()
+                .map(|started| started.as_ref().map(Mutex::try_lock))
+            {
+                Some(Ok(Ok(mut evaluator))) => return evaluator.end(),
+                Some(Err(_)) => return,
+                Some(Ok(Err(_))) | None => child::pause(),
+            }
         }
     }
 

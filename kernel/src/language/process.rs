@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::RecvTimeoutError;
@@ -93,6 +94,10 @@ impl Process {
         self.order = Order::default();
         let child = Child::start(&self.prelude, &self.library_path, &self.dir, &self.work_dir)?;
         *crate::kernel::locked(&shared.remote) = Some(child.remote()?);
+        if shared.ended.load(Ordering::SeqCst) {
+            child.end();
+            return Err(io::Error::other("the kernel is ending"));
+        }
         self.child = Some(child);
         Ok(())
     }
@@ -163,7 +168,8 @@ impl Process {
         }
     }
 
-    fn end_child(&mut self) -> Option<std::process::ExitStatus> {
+    /// Ends the process with all that it has started, and says how it ended.
+    pub(super) fn end_child(&mut self) -> Option<std::process::ExitStatus> {
         self.child.take().and_then(Child::end)
     }
 
