@@ -38,7 +38,10 @@ pub(crate) struct Kernel {
     pub(crate) running: Mutex<Option<Cancel>>,
     /// Where the cell that is running waits for what the user types.
     pub(crate) asking: Mutex<Option<Sender<String>>>,
+    /// Questions about code.
     questions: Sender<Question>,
+    /// Questions about the history, and its changes: they do not wait while rust-analyzer thinks.
+    records: Sender<Question>,
     /// Names of the session's values, for completion while a cell owns the session.
     names: Mutex<BTreeSet<String>>,
     work_dir: PathBuf,
@@ -63,6 +66,7 @@ pub(crate) fn start(
     } = wire;
     let (cells, waiting_cells) = bounded(CELLS);
     let (questions, waiting_questions) = bounded::<Question>(QUESTIONS);
+    let (records, waiting_records) = bounded::<Question>(QUESTIONS);
     let (end, ended) = bounded(1);
     let spill_dirs = vec![
         settings.work_dir.join("mlk8s-output"),
@@ -78,18 +82,17 @@ pub(crate) fn start(
         running: Mutex::new(None),
         asking: Mutex::new(None),
         questions,
+        records,
         names: Mutex::new(BTreeSet::new()),
         work_dir: settings.work_dir.clone(),
         end,
     });
     let worker = Worker::new(Arc::clone(&kernel), session(settings, runtime_dir.path()));
     std::thread::spawn(move || worker.run(&waiting_cells));
-    let theirs = Arc::clone(&kernel);
-    std::thread::spawn(move || {
-        waiting_questions
-            .iter()
-            .for_each(|question| question(&theirs));
-    });
+    for waiting in [waiting_questions, waiting_records] {
+        let theirs = Arc::clone(&kernel);
+        std::thread::spawn(move || waiting.iter().for_each(|question| question(&theirs)));
+    }
     for (channel, incoming) in [(Channel::Shell, shell), (Channel::Control, control)] {
         let (kernel, runtime) = (Arc::clone(&kernel), runtime.clone());
         std::thread::spawn(move || listen(&kernel, channel, incoming, &runtime));
@@ -150,25 +153,43 @@ impl Kernel {
         self.outbox.status(&origin.header, State::Idle);
     }
 
-    /// Answers `origin` on the thread for questions; when too many wait, it is told so.
+    /// Answers `origin` on the thread for questions about code; when too many wait, it is told so.
     pub(crate) fn answer_aside(
         &self,
+        origin: &Origin,
+        work: impl FnOnce(&Kernel) -> Object + Send + 'static,
+    ) {
+        self.answer_on(&self.questions, origin, work);
+    }
+
+    /// Answers `origin` on the thread of the history.
+    pub(crate) fn answer_from_history(
+        &self,
+        origin: &Origin,
+        work: impl FnOnce(&Kernel) -> Object + Send + 'static,
+    ) {
+        self.answer_on(&self.records, origin, work);
+    }
+
+    fn answer_on(
+        &self,
+        thread: &Sender<Question>,
         origin: &Origin,
         work: impl FnOnce(&Kernel) -> Object + Send + 'static,
     ) {
         let theirs = origin.clone();
         let question: Question =
             Box::new(move |kernel: &Kernel| kernel.answer(&theirs, || work(kernel)));
-        if self.questions.try_send(question).is_err() {
+        if thread.try_send(question).is_err() {
             self.answer(origin, || failure("Busy", "too many requests wait", &[]));
         }
     }
 
-    /// Changes the history on the thread for questions, so that no cell waits for the disk.
+    /// Changes the history on its thread, so that no cell waits for the disk.
     pub(crate) fn keep(&self, change: impl FnOnce(&History) + Send + 'static) {
         let question: Question = Box::new(move |kernel: &Kernel| change(&locked(&kernel.history)));
         // When too many wait, this thread does it.
-        if let Err(TrySendError::Full(question)) = self.questions.try_send(question) {
+        if let Err(TrySendError::Full(question)) = self.records.try_send(question) {
             question(self);
         }
     }

@@ -11,6 +11,7 @@ mod install;
 mod kernel;
 mod language;
 mod outbox;
+mod pace;
 mod reporter;
 mod runtime_dir;
 mod settings;

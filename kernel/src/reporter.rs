@@ -1,5 +1,6 @@
 //! What a running cell tells its user meanwhile: how far a magic is, what Rust writes, what it asks.
 
+use std::cell::{Cell, RefCell};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -14,6 +15,7 @@ use crate::handler::execute::ExecuteRequest;
 use crate::kernel::{Kernel, locked};
 use crate::language::Sink;
 use crate::outbox::{Origin, Outbox, StreamName, object};
+use crate::pace::Pace;
 use crate::wire::Object;
 
 /// A work that takes less than this shows nothing.
@@ -112,6 +114,9 @@ pub(crate) struct CellOutput<'a> {
     origin: &'a Origin,
     may_ask: bool,
     silent: bool,
+    pace: RefCell<Pace>,
+    /// The stream of the last message, if it was one of text: more of the same is gathered by the outbox.
+    last: Cell<Option<StreamName>>,
 }
 
 impl<'a> CellOutput<'a> {
@@ -126,17 +131,24 @@ impl<'a> CellOutput<'a> {
             origin,
             may_ask: request.allow_stdin,
             silent: request.silent,
+            pace: RefCell::default(),
+            last: Cell::new(None),
         }
     }
 
     fn stream(&self, name: StreamName, text: &str) {
         if !self.silent {
+            if self.last.replace(Some(name)) != Some(name) {
+                self.pace.borrow_mut().wait();
+            }
             self.kernel.outbox.stream(&self.origin.header, name, text);
         }
     }
 
     fn publish(&self, kind: &'static str, content: serde_json::Value) {
         if !self.silent {
+            self.last.set(None);
+            self.pace.borrow_mut().wait();
             self.kernel
                 .outbox
                 .publish(kind, &self.origin.header, object(content));

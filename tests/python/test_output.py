@@ -203,6 +203,49 @@ def test_frames_and_figures_are_rich(rust):
     assert {"application/vnd.plotly.v1+json", "text/html"} & set(talk.data) and "text/plain" in talk.data
 
 
+@pytest.mark.parametrize("by", ["{}", "&{}", "display!({}.clone());"])
+def test_graphs_of_petgraph_are_drawn(rust, by):
+    assert rust.run('let mut g = petgraph::graph::DiGraph::<&str, f64>::new();').ok
+    assert rust.run('let (a, b) = (g.add_node("<Ada>"), g.add_node("Bob")); g.add_edge(a, b, 0.5);').ok
+    talk = rust.run(by.format("g"))
+    data = talk.data or talk.of("display_data")[0]["data"]
+    assert data["text/plain"] == "directed graph: 2 nodes, 1 edge\n  <Ada> → Bob: 0.5"
+    assert data["image/svg+xml"].startswith("<svg") and "&lt;Ada&gt;" in data["image/svg+xml"]
+    assert "<figure" in data["text/html"] and "1 edge" in data["text/html"]
+    assert set(data) == {"text/plain", "text/html", "image/svg+xml"}
+
+
+@pytest.mark.parametrize(
+    ("graph", "text"),
+    [
+        ("petgraph::graph::UnGraph::<(), ()>::from_edges([(0_u32, 1)])", "undirected graph: 2 nodes, 1 edge\n  0 – 1"),
+        ("petgraph::graphmap::DiGraphMap::<i32, ()>::from_edges([(5, 7)])", "directed graph: 2 nodes, 1 edge\n  5 → 7"),
+        ("petgraph::stable_graph::StableDiGraph::<i32, i32>::new()", "directed graph: 0 nodes, 0 edges"),
+    ],
+)
+def test_graphs_of_every_sort_are_drawn(rust, graph, text):
+    talk = rust.run(graph)
+    assert talk.result == text
+    assert "<figure" in talk.data["text/html"]
+
+
+def test_a_graph_in_a_cell_is_drawn_like_that_of_the_magic(rust, articles):
+    assert rust.run(f"%corpus {articles} --as docs").ok and rust.run("%kg build docs --as kg").ok
+    talk = rust.run("kg")
+    assert "entities" in talk.data["text/html"] and "<svg" in talk.data["image/svg+xml"]
+
+
+def test_a_flood_of_displays_stays_below_what_servers_let_through(rust):
+    cell = rust.send('println!("begun"); loop { clear_output(true); println!("x"); eprintln!("y"); }')
+    rust.until_shown(cell, "begun")
+    begun, before = time.monotonic(), len(cell.messages)
+    rust.until(lambda: time.monotonic() - begun > 2)
+    rate = (len(cell.messages) - before) / (time.monotonic() - begun)
+    rust.stop(cell)
+    assert cell.ename == "Interrupted"
+    assert 50 < rate < 1000
+
+
 def test_progress_is_one_display_in_place(rust):
     pause = "std::thread::sleep(std::time::Duration::from_millis(20));"
     talk = rust.run(f"let mut sum = 0; for n in progress(0..40) {{ sum += n; {pause} }} sum")

@@ -257,7 +257,7 @@ function start(data) {
     flag("over", item);
     tip.hidden = !item;
     if (!item) return;
-    tip.textContent = item.dot ? item.name + " · " + plural(item.degree, "relation", "relations") : item.predicate;
+    tip.textContent = item.dot ? item.name + " · " + (data.plain ? plural(item.degree, "edge", "edges") : plural(item.degree, "relation", "relations")) : item.predicate;
     const x = p[0] + 14 + tip.offsetWidth > W ? p[0] - 10 - tip.offsetWidth : p[0] + 14;
     tip.style.transform = "translate(" + max(2, x) + "px," + min(H - tip.offsetHeight - 2, p[1] + 16) + "px)";
   }

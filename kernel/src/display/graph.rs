@@ -1,6 +1,8 @@
 //! A knowledge graph as a figure: a picture, what it shows in words, a table, and a script that makes it react.
 
-use mlk8s_catalog::view::{Column, GraphView, Table};
+use mlk8s_catalog::sketch::{self, SKETCH_MIME};
+use mlk8s_catalog::view::{Column, GraphView, Table, Wording};
+use serde_json::{Map, Value};
 
 use super::figure::{self, Figure, Live};
 use super::graph_scene::Scene;
@@ -38,13 +40,20 @@ pub(crate) fn draw(graph: &GraphView) -> Drawn {
     let figure = Figure {
         svg: &svg,
         alt: &format!(
-            "Knowledge graph. {}. Most connected: {}",
+            "{}. {}. Most connected: {}",
+            match graph.wording {
+                Wording::Knowledge => "Knowledge graph",
+                Wording::Graph => "Graph",
+            },
             counts(graph),
             hubs.join(", ")
         ),
         caption: caption(graph),
         details: Some((
-            "Most connected entities",
+            match graph.wording {
+                Wording::Knowledge => "Most connected entities",
+                Wording::Graph => "Most connected nodes",
+            },
             table::bare(&most_connected(graph, &order)),
         )),
         live,
@@ -52,6 +61,23 @@ pub(crate) fn draw(graph: &GraphView) -> Drawn {
     Drawn {
         html: figure::html(&figure, 960),
         svg: Some(svg),
+    }
+}
+
+/// Draws the graph that a Rust cell has sketched.
+pub(crate) fn enrich(bundle: &mut Map<String, Value>) {
+    let Some(sketch) = bundle.remove(SKETCH_MIME) else {
+        return;
+    };
+    // Whoever writes the type himself, and wrongly, has the other forms of the value.
+    let view = serde_json::from_value(sketch)
+        .ok()
+        .and_then(sketch::lay_out);
+    let Some(view) = view else { return };
+    let drawn = draw(&view);
+    bundle.insert("text/html".to_owned(), drawn.html.into());
+    if let Some(svg) = drawn.svg {
+        bundle.insert("image/svg+xml".to_owned(), svg.into());
     }
 }
 
@@ -70,12 +96,11 @@ fn caption(graph: &GraphView) -> String {
 }
 
 fn counts(graph: &GraphView) -> String {
-    let count =
-        |n: usize, one: &str, many: &str| format!("{n} {}", if n == 1 { one } else { many });
+    let n = graph.n_communities;
     [
-        count(graph.nodes.len(), "entity", "entities"),
-        count(graph.edges.len(), "relation", "relations"),
-        count(graph.n_communities as usize, "community", "communities"),
+        graph.wording.nodes(graph.nodes.len()),
+        graph.wording.edges(graph.edges.len()),
+        format!("{n} {}", if n == 1 { "community" } else { "communities" }),
     ]
     .join(", ")
 }
@@ -91,14 +116,20 @@ fn most_connected(graph: &GraphView, order: &[usize]) -> Table {
             aliases.join(", "),
         ]
     };
+    let mut columns = vec![
+        Column::text("Entity"),
+        Column::number("Relations"),
+        Column::number("Mentions"),
+        Column::text("Also written"),
+    ];
+    let mut rows: Vec<Vec<String>> = order.iter().take(ROWS).map(row).collect();
+    if graph.wording == Wording::Graph {
+        columns = vec![Column::text("Node"), Column::number("Edges")];
+        rows.iter_mut().for_each(|row| row.truncate(2));
+    }
     Table {
-        columns: vec![
-            Column::text("Entity"),
-            Column::number("Relations"),
-            Column::number("Mentions"),
-            Column::text("Also written"),
-        ],
-        rows: order.iter().take(ROWS).map(row).collect(),
+        columns,
+        rows,
         ..Table::default()
     }
 }

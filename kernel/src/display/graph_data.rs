@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use mlk8s_catalog::view::{GraphView, SourceView};
+use mlk8s_catalog::view::{GraphView, SourceView, Wording};
 use serde_json::{Value, json};
 
 use super::escape::cut;
@@ -74,6 +74,7 @@ pub(crate) fn json(graph: &GraphView, scene: &Scene) -> Value {
         .collect();
     json!({
         "title": graph.title,
+        "plain": graph.wording == Wording::Graph,
         "width": WIDTH,
         "height": scene.height.round(),
         "rim": tenth(scene.rim),

@@ -5,12 +5,15 @@ function panelOf(data, choose, point) {
   panel.hidden = true;
   panel.setAttribute("aria-live", "polite");
 
+  function edgesOf(n) {
+    return data.plain ? plural(n, "edge", "edges") : plural(n, "relation", "relations");
+  }
   function note(text) {
     panel.append(make("p", "soft", text));
   }
   function rowOf(node, edge) {
     const out = edge.from === node, other = out ? edge.to : edge.from;
-    const row = button("", "Show the sentences", () => choose(edge)), words = make("span");
+    const row = button("", data.plain ? "Show this edge" : "Show the sentences", () => choose(edge)), words = make("span");
     row.className = "mlk8s-row";
     if (out) words.append(make("em", "", edge.predicate + " "), other.name);
     else words.append(other.name, make("em", "", " " + edge.predicate));
@@ -25,15 +28,16 @@ function panelOf(data, choose, point) {
     head.append(dotOf(node), make("span", "", node.name));
     panel.append(head);
     if (node.aliases.length) note("also written " + node.aliases.join(", "));
-    const counts = [plural(node.degree, "relation", "relations"), plural(node.mentions, "mention", "mentions")];
+    const counts = [edgesOf(node.degree)];
+    if (!data.plain) counts.push(plural(node.mentions, "mention", "mentions"));
     note(counts.concat("community " + (node.community + 1)).join(" · "));
     rows.slice(0, ROWS).forEach((edge) => panel.append(rowOf(node, edge)));
     if (rows.length > ROWS) note("and " + (rows.length - ROWS) + " more");
     const hidden = node.degree - rows.length;
-    if (hidden > 0) note(plural(hidden, "relation is", "relations are") + " not in the picture");
+    if (hidden > 0) note(edgesOf(hidden) + (hidden === 1 ? " is" : " are") + " not in the picture");
   }
   function linkTo(node) {
-    const made = button(node.name, "Show this entity", () => choose(node));
+    const made = button(node.name, data.plain ? "Show this node" : "Show this entity", () => choose(node));
     made.className = "mlk8s-name";
     return made;
   }
@@ -42,14 +46,14 @@ function panelOf(data, choose, point) {
     words.append(linkTo(edge.from), " " + edge.predicate + " ", linkTo(edge.to));
     head.append(words);
     panel.append(head);
-    note("stated " + (edge.count === 1 ? "once" : edge.count + " times"));
+    if (!data.plain) note("stated " + (edge.count === 1 ? "once" : edge.count + " times"));
     edge.sources.forEach((index) => {
       const source = data.sentences[index], quote = make("blockquote", "", source[1]);
       quote.append(make("cite", "", data.titles[source[0]]));
       panel.append(quote);
     });
     const more = edge.count - edge.sources.length;
-    if (more > 0) note("and " + plural(more, "more place", "more places"));
+    if (!data.plain && more > 0) note("and " + plural(more, "more place", "more places"));
   }
 
   return {

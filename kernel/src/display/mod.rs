@@ -69,6 +69,12 @@ pub(crate) fn bundle(view: &View) -> Map<String, Value> {
     bundle
 }
 
+/// Adds forms that only the kernel can make to a bundle of a Rust cell: charts and graphs are drawn.
+pub(crate) fn enrich(bundle: &mut Map<String, Value>) {
+    chart::enrich(bundle);
+    graph::enrich(bundle);
+}
+
 fn draw(view: &View) -> Drawn {
     let html = |html| Drawn { html, svg: None };
     match view {

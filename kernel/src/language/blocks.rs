@@ -81,7 +81,7 @@ impl Blocks {
             return;
         }
         let mut bundle = std::mem::take(&mut self.bundle);
-        crate::display::chart::enrich(&mut bundle);
+        crate::display::enrich(&mut bundle);
         bundle
             .entry("text/plain")
             .or_insert_with(|| "(shown in a notebook only)".into());

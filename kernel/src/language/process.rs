@@ -219,7 +219,7 @@ impl Process {
         match word("event") {
             "display" | "update" => {
                 let mut data = event["data"].as_object().cloned().unwrap_or_default();
-                crate::display::chart::enrich(&mut data);
+                crate::display::enrich(&mut data);
                 data.entry("text/plain").or_insert_with(|| "".into());
                 watch
                     .sink

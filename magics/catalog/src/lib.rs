@@ -8,6 +8,7 @@ pub mod magic;
 mod names;
 pub mod reference;
 pub mod session;
+pub mod sketch;
 pub mod view;
 mod view_text;
 

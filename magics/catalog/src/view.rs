@@ -54,6 +54,8 @@ pub struct Column {
 /// A graph with its layout; coordinates are in any unit, x to the right and y downwards.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
 pub struct GraphView {
+    /// In which words it is spoken of.
+    pub wording: Wording,
     /// What the graph is about.
     pub title: String,
     /// The nodes.
@@ -64,6 +66,38 @@ pub struct GraphView {
     pub n_communities: u32,
     /// What is not in the picture, as one sentence; empty when nothing was left out.
     pub left_out: String,
+}
+
+/// In which words a graph is spoken of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub enum Wording {
+    /// Of entities and relations, which documents mention and state.
+    #[default]
+    Knowledge,
+    /// Of nodes and edges.
+    Graph,
+}
+
+impl Wording {
+    /// `n` nodes in words.
+    pub fn nodes(self, n: usize) -> String {
+        match self {
+            Wording::Knowledge => count(n, "entity", "entities"),
+            Wording::Graph => count(n, "node", "nodes"),
+        }
+    }
+
+    /// `n` edges in words.
+    pub fn edges(self, n: usize) -> String {
+        match self {
+            Wording::Knowledge => count(n, "relation", "relations"),
+            Wording::Graph => count(n, "edge", "edges"),
+        }
+    }
+}
+
+fn count(n: usize, one: &str, many: &str) -> String {
+    format!("{n} {}", if n == 1 { one } else { many })
 }
 
 /// An entity in a [`GraphView`].

@@ -214,8 +214,8 @@ pub fn lasting<T: 'static>(make: impl FnOnce() -> T) -> &'static T {
     value
 }
 
-/// Wraps a value whose best form is to be found: by autoref, the first of [`ByShow`], [`ByDebug`], [`ByNothing`] that
-/// its type allows.
+/// Wraps a value whose best form is to be found: by autoref, the first of [`ByShow`],
+/// [`ByGraph`](crate::graphs::ByGraph), [`ByDebug`], [`ByNothing`] that its type allows.
 pub struct Probe<'a, T: ?Sized>(pub &'a T);
 
 /// What `evcxr_display` yields for a type that has none of its own.
@@ -237,7 +237,7 @@ pub trait ByShow {
     fn bundle<R: 'static>(&self, method: impl FnOnce() -> R) -> Option<Bundle>;
 }
 
-impl<T: Show + ?Sized> ByShow for &&Probe<'_, T> {
+impl<T: Show + ?Sized> ByShow for &&&Probe<'_, T> {
     fn bundle<R: 'static>(&self, _: impl FnOnce() -> R) -> Option<Bundle> {
         Some(self.0.bundle())
     }

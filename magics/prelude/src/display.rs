@@ -124,7 +124,9 @@ macro_rules! bundle_of {
                 use $crate::cells::{
                     ByDebug as _, ByNothing as _, ByShow as _, DisplayMethod as _,
                 };
-                (&&&$crate::cells::Probe(value)).bundle(|| value.evcxr_display())
+                #[allow(unused_imports)]
+                use $crate::graphs::ByGraph as _;
+                (&&&&$crate::cells::Probe(value)).bundle(|| value.evcxr_display())
             }
         }
     };

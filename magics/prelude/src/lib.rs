@@ -8,6 +8,7 @@ pub mod cells;
 mod channel;
 mod child;
 mod display;
+pub mod graphs;
 mod known;
 mod progress;
 mod show;

@@ -43,7 +43,7 @@ impl Show for Series {
 
 impl Show for KnowledgeGraph {
     fn bundle(&self) -> Bundle {
-        both(&graph_text(self), &graph_html(self))
+        crate::graphs::knowledge(self, &graph_text(self))
     }
 }
 
@@ -61,7 +61,7 @@ macro_rules! show_debug {
     ($($type:ty),* $(,)?) => {
         $(impl Show for $type {
             fn bundle(&self) -> Bundle {
-                Bundle::plain(crate::cells::debug_text(self))
+                Bundle::plain(crate::cells::debug_text(&self))
             }
         })*
     };
@@ -82,9 +82,15 @@ show_debug!(
     Option<String>,
     Option<bool>,
     Vec<bool>,
-    &str,
+    str,
     Vec<&str>
 );
+
+impl<T: Show + ?Sized> Show for &T {
+    fn bundle(&self) -> Bundle {
+        (**self).bundle()
+    }
+}
 
 impl Show for Bundle {
     fn bundle(&self) -> Bundle {
@@ -242,31 +248,7 @@ fn graph_text(graph: &KnowledgeGraph) -> String {
     out
 }
 
-fn graph_html(graph: &KnowledgeGraph) -> String {
-    const LEFT: &str = "text-align:left";
-    const RIGHT: &str = "text-align:right";
-    let mut out = format!(
-        "<p>Knowledge graph: {}</p>\n<table border=\"1\" class=\"dataframe\">\n",
-        counts(graph)
-    );
-    let _ = write!(
-        out,
-        "<thead><tr><th style=\"{LEFT}\">Entity</th><th style=\"{RIGHT}\">Relations</th>\
-         <th style=\"{RIGHT}\">Mentions</th></tr></thead>\n<tbody>\n"
-    );
-    for (name, degree, mentions) in hubs(graph) {
-        let name = escaped(&cut(name, CELL));
-        let _ = write!(
-            out,
-            "<tr><td style=\"{LEFT}\">{name}</td><td style=\"{RIGHT}\">{degree}</td>"
-        );
-        let _ = writeln!(out, "<td style=\"{RIGHT}\">{mentions}</td></tr>");
-    }
-    out.push_str("</tbody></table>");
-    out
-}
-
-fn plural(n: usize, one: &str, many: &str) -> String {
+pub(crate) fn plural(n: usize, one: &str, many: &str) -> String {
     let digits = n.to_string();
     let mut grouped = String::new();
     for (index, digit) in digits.chars().enumerate() {
@@ -279,7 +261,7 @@ fn plural(n: usize, one: &str, many: &str) -> String {
 }
 
 /// `text` with at most `limit` characters, with an ellipsis where it was cut.
-fn cut(text: &str, limit: usize) -> String {
+pub(crate) fn cut(text: &str, limit: usize) -> String {
     if text.chars().count() <= limit {
         return text.to_owned();
     }

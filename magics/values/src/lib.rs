@@ -2,9 +2,11 @@
 
 mod frame;
 mod graph;
+mod sketch;
 
 pub use frame::{read_frame, write_frame};
 pub use graph::{Entity, KnowledgeGraph, Relation, Source, read_graph, write_graph};
+pub use sketch::{GraphSketch, SKETCH_MIME, SketchEdge, SketchNode};
 
 use std::path::PathBuf;
 

@@ -69,7 +69,7 @@ impl Evaluator {
         match ended.how.as_str() {
             "done" => {
                 let bundle = ended.shown.map(|mut bundle| {
-                    crate::display::chart::enrich(&mut bundle);
+                    crate::display::enrich(&mut bundle);
                     bundle
                         .entry("text/plain")
                         .or_insert_with(|| "(shown in a notebook only)".into());

@@ -6,7 +6,7 @@ use mlk8s_graph::picture::{self, Picture, PictureOptions};
 use crate::call::Call;
 use crate::error::MagicError;
 use crate::names::ValueName;
-use crate::view::{EdgeView, GraphView, NodeView, SourceView, View};
+use crate::view::{EdgeView, GraphView, NodeView, SourceView, View, Wording};
 
 /// Draw a graph, or what is near one entity
 #[derive(Debug, Args)]
@@ -52,6 +52,7 @@ impl Show {
 fn view(picture: Picture, title: String) -> GraphView {
     let left_out = picture.left_out.to_string();
     GraphView {
+        wording: Wording::Knowledge,
         title,
         n_communities: picture.n_communities,
         nodes: picture
