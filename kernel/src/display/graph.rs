@@ -125,7 +125,9 @@ fn most_connected(graph: &GraphView, order: &[usize]) -> Table {
     let mut rows: Vec<Vec<String>> = order.iter().take(ROWS).map(row).collect();
     if graph.wording == Wording::Graph {
         columns = vec![Column::text("Node"), Column::number("Edges")];
-        rows.iter_mut().for_each(|row| row.truncate(2));
+        for row in &mut rows {
+            row.truncate(2);
+        }
     }
     Table {
         columns,

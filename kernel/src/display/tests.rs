@@ -33,6 +33,7 @@ fn graph() -> GraphView {
         ..EdgeView::default()
     };
     GraphView {
+        wording: mlk8s_catalog::view::Wording::Knowledge,
         title: evil(),
         nodes: vec![node(0.0), node(1.0)],
         edges: vec![edge],

@@ -248,6 +248,10 @@ fn questions() -> crossbeam_channel::Receiver<String> {
                 return;
             }
         }
+        #[expect(
+            clippy::exit,
+            reason = "rust-analyzer is not to be asked, and nothing has to be tidied"
+        )]
         std::process::exit(0);
     });
     questions
