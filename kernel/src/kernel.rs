@@ -108,6 +108,7 @@ fn session(settings: &Settings, runtime_dir: &Path) -> Session {
         settings.work_dir.clone(),
         settings.state_dir.clone(),
     );
+    session.set_who(settings.who());
     if let Some(articles) = &settings.articles {
         session.set_default_articles(articles.clone());
     }

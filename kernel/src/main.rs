@@ -16,6 +16,7 @@ mod reporter;
 mod runtime_dir;
 mod settings;
 mod syntax;
+mod value;
 mod wire;
 mod worker;
 

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::bounded;
 use mlk8s_catalog::call::Progress;
+use mlk8s_catalog::view::View;
 use serde_json::json;
 use uuid::Uuid;
 
@@ -38,6 +39,8 @@ struct Shown {
     total: usize,
     /// Name of the display, and when it was renewed; none before it is there.
     display: Option<(Uuid, Instant)>,
+    /// Name of the display of what is being made.
+    live: Option<Uuid>,
 }
 
 impl<'a> Reporter<'a> {
@@ -54,7 +57,13 @@ impl<'a> Reporter<'a> {
 
     /// Leaves one line of the display, if there was one; of a work that failed it says how far it came.
     pub(crate) fn finish(&self, succeeded: bool) {
-        let shown = locked(&self.state);
+        let mut shown = locked(&self.state);
+        // The result takes its place; of a work that failed, what there is stays.
+        if shown.live.take().is_some() && succeeded {
+            let content = json!({ "wait": true });
+            self.outbox
+                .publish("clear_output", self.parent, object(content));
+        }
         if let Some((id, _)) = shown.display {
             let step = Step {
                 done: shown.done,
@@ -79,6 +88,20 @@ impl<'a> Reporter<'a> {
 }
 
 impl Progress for Reporter<'_> {
+    fn live(&self, view: &View) {
+        if self.silent {
+            return;
+        }
+        let mut shown = locked(&self.state);
+        let kind = if shown.live.is_some() {
+            "update_display_data"
+        } else {
+            "display_data"
+        };
+        let id = *shown.live.get_or_insert_with(Uuid::new_v4);
+        self.publish(kind, id, &display::bundle(view));
+    }
+
     fn report(&self, done: usize, total: usize, what: &str) {
         if self.silent {
             return;

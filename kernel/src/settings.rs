@@ -4,10 +4,17 @@ use std::env;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use mlk8s_catalog::models::Who;
+
 /// Shown below `mlk8s-kernel --help`.
 pub(crate) const HELP: &str = "\
 Environment:
   MLK8S_STATE           where graphs and the history are kept (else `mlk8s` in $XDG_DATA_HOME or ~/.local/share)
+  MLK8S_LEDGER          where calls of models are written down: a file, or `postgres://…` (else `ledger.db` in the state)
+  MLK8S_LEDGER_REDACT   `1` keeps the texts of requests and answers out of it
+  MLK8S_USER            who calls, in the ledger (else JUPYTERHUB_USER, USER)
+  OPENAI_BASE_URL       the endpoint `env`
+  OPENAI_API_KEY        its key; endpoints may name other variables
   MLK8S_ARTICLES        what `%corpus` reads when it is given no path
   MLK8S_PRELUDE         where the built prelude of Rust cells is (else beside this program)
   MLK8S_PRELUDE_SOURCE  where its source is (else where this program was built)
@@ -23,6 +30,12 @@ pub(crate) struct Settings {
     pub(crate) work_dir: PathBuf,
     /// What `%corpus` reads by default.
     pub(crate) articles: Option<PathBuf>,
+    /// Where calls of models are written down.
+    pub(crate) ledger: Option<String>,
+    /// Their texts are left out.
+    pub(crate) redact: bool,
+    /// Who calls.
+    pub(crate) user: String,
     /// The process whose end is also ours.
     pub(crate) parent: Option<u32>,
 }
@@ -37,7 +50,26 @@ impl Settings {
             state_dir: work_dir.join(state_dir),
             work_dir,
             articles: non_empty("MLK8S_ARTICLES").map(PathBuf::from),
+            ledger: non_empty("MLK8S_LEDGER").and_then(|target| target.into_string().ok()),
+            redact: non_empty("MLK8S_LEDGER_REDACT").is_some_and(|value| value != "0"),
+            user: ["MLK8S_USER", "JUPYTERHUB_USER", "USER"]
+                .into_iter()
+                .find_map(|name| non_empty(name)?.into_string().ok())
+                .unwrap_or_else(|| "nobody".to_owned()),
             parent: non_empty("JPY_PARENT_PID").and_then(|id| id.to_str()?.parse().ok()),
+        }
+    }
+}
+
+impl Settings {
+    /// Who asks models in this session, and where that is written down.
+    pub(crate) fn who(&self) -> Who {
+        let at_home = Who::at(&self.state_dir);
+        Who {
+            user: self.user.clone(),
+            session: uuid::Uuid::new_v4().to_string(),
+            ledger: self.ledger.clone().unwrap_or(at_home.ledger),
+            redact: self.redact,
         }
     }
 }

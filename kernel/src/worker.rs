@@ -20,6 +20,7 @@ use crate::kernel::{self, Kernel, locked};
 use crate::language::Failure;
 use crate::outbox::{Origin, object};
 use crate::reporter::{CellOutput, Reporter};
+use crate::value;
 use crate::wire::Object;
 
 /// A cell that is to be run.
@@ -242,11 +243,15 @@ impl Worker {
             &running.origin.header,
             running.request.silent,
         );
+        self.session.set_cell(self.count);
+        let kernel = Arc::clone(&self.kernel);
+        let variable = |name: &str| value::text(&kernel, name, &running.cancel);
         let mut call = Call {
             session: &mut self.session,
             body,
             cancel: running.cancel.clone(),
             progress: &reporter,
+            variable: &variable,
         };
         let result = entry.run(arguments, &mut call);
         reporter.finish(result.is_ok());

@@ -38,6 +38,7 @@ pub(crate) fn run(code: &str, session: &mut Session) -> String {
         body,
         cancel: Cancel::default(),
         progress: &Silent,
+        variable: &|_| None,
     };
     let view = find(name, form).and_then(|entry| entry.run(arguments, &mut call));
     match view {
@@ -89,6 +90,7 @@ fn errors_say_what_to_type_next() {
             body: None,
             cancel: Cancel::default(),
             progress: &Silent,
+            variable: &|_| None,
         };
         let error = find(name, Form::Line)
             .unwrap()
@@ -115,6 +117,7 @@ fn a_stopped_magic_says_so() {
         body: None,
         cancel,
         progress: &Silent,
+        variable: &|_| None,
     };
     let error = find("corpus", Form::Line)
         .unwrap()

@@ -8,7 +8,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("magics/openie", &[]),
     ("magics/values", &[]),
     ("magics/graph", &["corpus", "openie", "values"]),
-    ("magics/catalog", &["corpus", "graph", "values"]),
+    ("magics/llm", &[]),
+    ("magics/catalog", &["corpus", "graph", "llm", "values"]),
     ("magics/prelude", &["values"]),
     ("magics/cells", &["prelude"]),
     ("kernel", &["catalog"]),
@@ -35,7 +36,10 @@ const ONLY_IN: &[(&str, &[&str])] = &[
         ],
     ),
     ("plotly::", &["magics/prelude"]),
-    ("rusqlite::", &["kernel/src"]),
+    ("reqwest::", &["magics/llm"]),
+    ("postgres::", &["magics/llm"]),
+    ("tiktoken_rs::", &["magics/llm"]),
+    ("rusqlite::", &["kernel/src", "magics/llm"]),
 ];
 
 #[test]

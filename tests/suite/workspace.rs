@@ -26,12 +26,13 @@ pub(crate) fn sources(folder: &Path) -> Vec<PathBuf> {
 }
 
 /// The folders that hold our own crates.
-pub(crate) const CRATES: [&str; 10] = [
+pub(crate) const CRATES: [&str; 11] = [
     "kernel",
     "magics/corpus",
     "magics/openie",
     "magics/values",
     "magics/graph",
+    "magics/llm",
     "magics/catalog",
     "magics/prelude",
     "magics/cells",

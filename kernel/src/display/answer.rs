@@ -65,7 +65,7 @@ fn chip(name: &str) -> String {
 }
 
 /// The pieces of evidence as a list numbered by citation; each can be linked to as `prefix` and its number.
-fn evidence(all: &[EvidenceView], prefix: &str) -> String {
+pub(super) fn evidence(all: &[EvidenceView], prefix: &str) -> String {
     if all.is_empty() {
         return "<p><em>Nothing found.</em></p>".to_owned();
     }

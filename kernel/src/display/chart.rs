@@ -37,6 +37,24 @@ pub(crate) fn enrich(bundle: &mut Map<String, Value>) {
     bundle.insert("image/svg+xml".to_owned(), picture.svg.into());
 }
 
+/// The chart as a view of ours.
+pub(super) fn draw(plot: &Value) -> super::Drawn {
+    let picture = chart_draw::picture(plot);
+    let text = text(&chart_read::title(&plot["layout"]["title"]), &picture);
+    super::Drawn {
+        html: html(&text, &picture),
+        svg: Some(picture.svg),
+    }
+}
+
+/// The chart in words.
+pub(super) fn words(plot: &Value) -> String {
+    text(
+        &chart_read::title(&plot["layout"]["title"]),
+        &chart_draw::picture(plot),
+    )
+}
+
 fn text(title: &str, picture: &Picture) -> String {
     let title = if title.is_empty() { "Chart" } else { title };
     let mut lines = vec![title.to_owned()];

@@ -35,6 +35,7 @@ mod graph_scene;
 mod graph_svg;
 mod markdown;
 mod palette;
+mod reply;
 mod table;
 
 use mlk8s_catalog::view::View;
@@ -52,7 +53,7 @@ pub(crate) fn bundle(view: &View) -> Map<String, Value> {
     if matches!(view, View::Nothing) {
         return bundle;
     }
-    bundle.insert("text/plain".to_owned(), view.text().into());
+    bundle.insert("text/plain".to_owned(), text(view).into());
     match view {
         View::Nothing | View::Text(_) => {}
         View::Markdown(text) => {
@@ -75,6 +76,22 @@ pub(crate) fn enrich(bundle: &mut Map<String, Value>) {
     graph::enrich(bundle);
 }
 
+/// The words of `view`; those of charts are known only where they are drawn.
+fn text(view: &View) -> String {
+    match view {
+        View::Chart(plot) => chart::words(plot),
+        View::Stack(views) => {
+            let parts: Vec<String> = views
+                .iter()
+                .map(text)
+                .filter(|text| !text.is_empty())
+                .collect();
+            parts.join("\n\n")
+        }
+        other => other.text(),
+    }
+}
+
 fn draw(view: &View) -> Drawn {
     let html = |html| Drawn { html, svg: None };
     match view {
@@ -85,6 +102,8 @@ fn draw(view: &View) -> Drawn {
         View::Answer(answer) => html(answer::html(answer)),
         View::Graph(graph) => graph::draw(graph),
         View::Cloud(cloud) => cloud::draw(cloud),
+        View::Replies(replies) => html(reply::html(replies)),
+        View::Chart(plot) => chart::draw(plot),
         View::Stack(views) => stack(views),
     }
 }

@@ -213,6 +213,11 @@ impl Language {
         self.analyst.get()?.inspect(&view, code, cursor)
     }
 
+    /// Whether there is a variable called `name`.
+    pub(crate) fn knows(&self, name: &str) -> bool {
+        self.view().variables.contains_key(name)
+    }
+
     /// What there is in the session.
     pub(crate) fn view(&self) -> Arc<View> {
         Arc::clone(&locked(&self.shared.view))

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::session::Session;
+use crate::view::View;
 
 /// One call of a magic.
 pub struct Call<'a> {
@@ -15,6 +16,8 @@ pub struct Call<'a> {
     pub cancel: Cancel,
     /// Takes reports of how far the work is.
     pub progress: &'a dyn Progress,
+    /// What a variable of Rust cells holds, as text, by its name.
+    pub variable: &'a dyn Fn(&str) -> Option<String>,
 }
 
 /// A flag that the interrupt of a frontend raises.
@@ -37,6 +40,9 @@ impl Cancel {
 pub trait Progress: Sync {
     /// `done` of `total` steps are finished; `what` names the latest.
     fn report(&self, done: usize, total: usize, what: &str);
+
+    /// Shows `view` while the work goes on, in place of what was shown before; the result of the magic replaces it.
+    fn live(&self, view: &View);
 }
 
 /// Throws reports away.
@@ -45,6 +51,7 @@ pub struct Silent;
 
 impl Progress for Silent {
     fn report(&self, _done: usize, _total: usize, _what: &str) {}
+    fn live(&self, _view: &View) {}
 }
 
 /// Lets an engine report to the notebook and ask whether to stop.

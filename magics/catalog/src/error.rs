@@ -27,6 +27,10 @@ pub enum ErrorKind {
     NotFound,
     /// What was given cannot be used.
     Input,
+    /// A model's server did not do what was asked.
+    Endpoint,
+    /// A budget would be passed.
+    Budget,
     /// The user stopped it.
     Interrupted,
     /// Our own fault.
@@ -40,6 +44,8 @@ impl ErrorKind {
             ErrorKind::Usage => "UsageError",
             ErrorKind::NotFound => "NotFound",
             ErrorKind::Input => "InputError",
+            ErrorKind::Endpoint => "EndpointError",
+            ErrorKind::Budget => "BudgetError",
             ErrorKind::Interrupted => "Interrupted",
             ErrorKind::Internal => "InternalError",
         }

@@ -5,6 +5,7 @@ pub mod call;
 pub mod complete;
 pub mod error;
 pub mod magic;
+pub mod models;
 mod names;
 pub mod reference;
 pub mod session;

@@ -8,6 +8,7 @@ use mlk8s_corpus::Corpus;
 use mlk8s_graph::Index;
 
 use crate::error::{ErrorKind, MagicError};
+use crate::models::{Models, Who};
 
 /// Values by name, where they are kept, and what Rust cells have yet to learn of them.
 pub struct Session {
@@ -21,6 +22,8 @@ pub struct Session {
     default_articles: Option<PathBuf>,
     values: BTreeMap<String, Value>,
     imports: Vec<Import>,
+    /// Models, and who asks them.
+    pub(crate) models: Models,
 }
 
 /// A value that magics know by name.
@@ -37,6 +40,8 @@ pub enum Value {
     },
     /// A data frame, known to magics by its file only.
     Frame(PathBuf),
+    /// A text.
+    Text(Arc<str>),
 }
 
 /// A variable that Rust cells are to get before the next one runs.
@@ -57,11 +62,14 @@ pub enum ImportKind {
     Frame,
     /// A petgraph `KnowledgeGraph`.
     Graph,
+    /// A `String`, from a file that holds just the text.
+    Text,
 }
 
 impl Session {
     /// A session without values.
     pub fn new(runtime_dir: PathBuf, work_dir: PathBuf, state_dir: PathBuf) -> Session {
+        let models = Models::new(Who::at(&state_dir), state_dir.clone());
         Session {
             runtime_dir,
             work_dir,
@@ -69,7 +77,18 @@ impl Session {
             default_articles: None,
             values: BTreeMap::new(),
             imports: Vec::new(),
+            models,
         }
+    }
+
+    /// Says who asks models, and where that is written down.
+    pub fn set_who(&mut self, who: Who) {
+        self.models = Models::new(who, self.state_dir.clone());
+    }
+
+    /// Says which cell runs, by its execution count.
+    pub fn set_cell(&mut self, cell: i64) {
+        self.models.cell = cell;
     }
 
     /// Makes `path` the place where `%corpus` looks when it is given none.
@@ -102,6 +121,7 @@ impl Session {
         let file = match kind {
             ImportKind::Frame => format!("{name}.arrow"),
             ImportKind::Graph => format!("{name}.graph"),
+            ImportKind::Text => format!("{name}.txt"),
         };
         self.runtime_dir.join(file)
     }
@@ -154,6 +174,35 @@ impl Session {
         }
     }
 
+    /// Gives the text `text` a name, here and in Rust cells.
+    pub(crate) fn put_text(&mut self, name: &str, text: &str) -> Result<(), MagicError> {
+        let path = self.crossing(name, ImportKind::Text);
+        std::fs::write(&path, text).map_err(|error| {
+            let message = format!("cannot write `{}`: {error}", path.display());
+            MagicError::new(ErrorKind::Internal, message)
+        })?;
+        let import = Import {
+            name: name.to_owned(),
+            kind: ImportKind::Text,
+            path,
+        };
+        self.put(name, Value::Text(text.into()), vec![import]);
+        Ok(())
+    }
+
+    /// The text called `name`, if there is one.
+    pub(crate) fn text(&self, name: &str) -> Option<Arc<str>> {
+        match self.values.get(name) {
+            Some(Value::Text(text)) => Some(Arc::clone(text)),
+            _ => None,
+        }
+    }
+
+    /// Whether something has that name.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.values.contains_key(name)
+    }
+
     fn wrong_sort(&self, name: &str, wanted: &str, got: &Value) -> MagicError {
         let message = format!("`{name}` is {}, not {wanted}", got.sort());
         MagicError::new(ErrorKind::Input, message).with_hint(self.known())
@@ -184,6 +233,7 @@ impl Value {
             Value::Documents(_) => "documents",
             Value::Graph { .. } => "a graph",
             Value::Frame(_) => "a data frame",
+            Value::Text(_) => "a text",
         }
     }
 }

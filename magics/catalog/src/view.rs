@@ -19,6 +19,10 @@ pub enum View {
     Answer(Box<AnswerView>),
     /// Words sized by weight.
     Cloud(CloudView),
+    /// What models said, side by side when there are several.
+    Replies(Vec<ReplyView>),
+    /// A chart, in the terms of plotly.
+    Chart(serde_json::Value),
     /// Several views, one below the other.
     Stack(Vec<View>),
 }
@@ -141,6 +145,21 @@ pub struct SourceView {
     pub title: String,
     /// The sentence.
     pub sentence: String,
+}
+
+/// What a model said.
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+pub struct ReplyView {
+    /// Who said it; empty where that is plain.
+    pub title: String,
+    /// Its words, which are Markdown and nobody's but the model's.
+    pub markdown: String,
+    /// Tokens, time, cost, in one line.
+    pub footer: String,
+    /// What is wrong with it; empty for nothing.
+    pub warning: String,
+    /// What it may cite, by number.
+    pub sources: Vec<EvidenceView>,
 }
 
 /// What was found for a question: guided by the graph and, for comparison, by plain word search.

@@ -9,7 +9,9 @@ use std::fmt::Write;
 use unicode_width::UnicodeWidthStr;
 
 use self::line::{cut, one_line, pad, wrap};
-use crate::view::{AnswerView, CloudView, EvidenceView, GraphView, Table, TripleView, View};
+use crate::view::{
+    AnswerView, CloudView, EvidenceView, GraphView, ReplyView, Table, TripleView, View,
+};
 
 /// Columns of text that a table may take before its widest columns are cut.
 const TABLE_WIDTH: usize = 110;
@@ -38,6 +40,9 @@ impl View {
             View::Graph(graph) => graph_text(graph),
             View::Answer(answer) => answer_text(answer),
             View::Cloud(cloud) => cloud_text(cloud),
+            View::Replies(replies) => replies_text(replies),
+            // Whoever draws it describes it.
+            View::Chart(_) => String::new(),
             View::Stack(views) => {
                 let parts: Vec<String> = views
                     .iter()
@@ -49,6 +54,29 @@ impl View {
         };
         text.trim_end().to_owned()
     }
+}
+
+fn replies_text(replies: &[ReplyView]) -> String {
+    let parts = replies.iter().map(|reply| {
+        let mut out = String::new();
+        if !reply.title.is_empty() {
+            let _ = writeln!(out, "── {} ──", one_line(&reply.title));
+        }
+        out.push_str(reply.markdown.trim());
+        for source in &reply.sources {
+            let _ = write!(out, "\n[{}] {}", source.citation, one_line(&source.title));
+        }
+        for line in [&reply.warning, &reply.footer] {
+            if !line.is_empty() {
+                let _ = write!(out, "\n({})", one_line(line));
+            }
+        }
+        out.replace(
+            |c: char| c.is_control() && c != '\n' && c != '\t',
+            "\u{fffd}",
+        )
+    });
+    parts.collect::<Vec<_>>().join("\n\n")
 }
 
 fn table_text(table: &Table) -> String {

@@ -43,8 +43,18 @@ pub(crate) fn of(value: &dyn Any) -> Option<&'static Known> {
 
 /// What is known under `key`.
 pub(crate) fn by_key(key: &str) -> Option<&'static Known> {
+    if key == TEXT_FILE.key {
+        return Some(&TEXT_FILE);
+    }
     KNOWN.values().find(|known| known.key == key)
 }
+
+/// A `String` as a magic hands it over: a file that holds just the text.
+static TEXT_FILE: LazyLock<Known> = LazyLock::new(|| Known {
+    key: "text",
+    load: |path| Ok(Box::new(std::fs::read_to_string(path)?)),
+    ..plain::<String>("String")
+});
 
 /// A few words about `value`, and for a frame its columns.
 pub(crate) fn describe(value: &dyn Any) -> Option<Value> {

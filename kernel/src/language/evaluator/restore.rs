@@ -71,6 +71,7 @@ impl Evaluator {
                 let key = match import.kind {
                     ImportKind::Frame => "DataFrame",
                     ImportKind::Graph => "KnowledgeGraph",
+                    ImportKind::Text => "text",
                 };
                 (
                     import.name.clone(),
@@ -91,7 +92,10 @@ impl Evaluator {
         for (name, kept) in values {
             match loaded.get(&name) {
                 Some(Ok(about)) => {
-                    let kind = format!("::mlk8s_prelude::cell::{}", kept.key);
+                    let kind = match kept.key.as_str() {
+                        "text" => "::std::string::String".to_owned(),
+                        key => format!("::mlk8s_prelude::cell::{key}"),
+                    };
                     self.gone.remove(&name);
                     let variable = Variable {
                         kind,

@@ -1,10 +1,17 @@
 //! The list of all magics, in the order in which they are shown.
 
 mod ask;
+mod budget;
+mod compare;
 mod corpus;
+mod cost;
+mod endpoint;
 mod help;
 mod kg;
 mod lsmagic;
+mod prompts;
+mod rate;
+mod since;
 mod wordcloud;
 
 use crate::magic::{Entry, Form};
@@ -15,6 +22,12 @@ pub const ALL: &[Entry] = &[
     Entry::of::<wordcloud::Wordcloud>("wordcloud", Form::Line),
     Entry::of::<kg::Kg>("kg", Form::Line),
     Entry::of::<ask::Ask>("ask", Form::Cell),
+    Entry::of::<compare::Compare>("compare", Form::Cell),
+    Entry::of::<endpoint::Endpoint>("endpoint", Form::Line),
+    Entry::of::<cost::Cost>("cost", Form::Line),
+    Entry::of::<budget::Budget>("budget", Form::Line),
+    Entry::of::<prompts::Prompts>("prompts", Form::Line),
+    Entry::of::<rate::Rate>("rate", Form::Line),
     Entry::of::<help::Help>("help", Form::Line),
     Entry::of::<lsmagic::LsMagic>("lsmagic", Form::Line),
 ];

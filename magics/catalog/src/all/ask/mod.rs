@@ -1,0 +1,168 @@
+//! `%%ask`: asks a model, or, guided by a graph, a model with its evidence, or the graph alone.
+
+mod chat;
+mod evidence;
+mod guided;
+
+use std::path::PathBuf;
+
+use clap::Parser;
+
+use crate::call::Call;
+use crate::error::{ErrorKind, MagicError};
+use crate::magic::{Example, Magic};
+use crate::names::ValueName;
+use crate::view::{ToView, View};
+
+pub(super) use chat::{dollars, footer, message, reply};
+
+/// Ask a model the question in the cell, or find its answer in a knowledge graph
+#[derive(Debug, Parser)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag that is typed"
+)]
+pub(super) struct Ask {
+    /// The model: MODEL, MODEL@ENDPOINT or @ENDPOINT; else the one in use
+    model: Option<String>,
+    /// Instructions for the model
+    #[arg(long, value_name = "TEXT")]
+    system: Option<String>,
+    /// Randomness, 0 for none
+    #[arg(long, value_name = "N")]
+    temperature: Option<f32>,
+    /// Most tokens of the answer
+    #[arg(long, value_name = "N", default_value = "1024")]
+    max_tokens: u32,
+    /// A file with the JSON Schema that the answer must fit
+    #[arg(long, value_name = "FILE")]
+    json_schema: Option<PathBuf>,
+    /// Begin a new conversation
+    #[arg(long)]
+    fresh: bool,
+    /// A plain completion, for models without a chat template
+    #[arg(long)]
+    plain: bool,
+    /// An earlier answer to the very same request will do, for nothing
+    #[arg(long)]
+    reuse: bool,
+    /// Seconds that the answer may take
+    #[arg(long, value_name = "S", default_value = "600")]
+    timeout: u64,
+    /// Name of the answer as a text, here and in Rust cells
+    #[arg(long = "as", value_name = "NAME", default_value = "answer")]
+    name: ValueName,
+    /// Name of the graph that guides the answer
+    #[arg(long, value_name = "NAME")]
+    kg: Option<ValueName>,
+    /// Show what the graph finds, and ask no model
+    #[arg(long)]
+    evidence: bool,
+    /// Show beside it the answer without the graph
+    #[arg(long)]
+    compare: bool,
+    /// Number of passages
+    #[arg(long, value_name = "N", default_value = "5")]
+    passages: usize,
+}
+
+/// What the question led to.
+pub(super) struct Asked(View);
+
+impl Magic for Ask {
+    const EXAMPLES: &'static [Example] = &[
+        Example {
+            after: &["%corpus articles --as docs", "%kg build docs --as kg"],
+            cell: "%%ask --kg kg --evidence --compare\nWhat benchmarks can we use for QA?",
+            about: "evidence guided by the graph, next to plain word search; no model is asked",
+            shows: "[1]",
+        },
+        Example {
+            after: &["%corpus articles --as docs", "%kg build docs --as kg"],
+            cell: "%%ask --kg kg --evidence --passages 2\nWhat is a knowledge graph?",
+            about: "two passages only",
+            shows: "[2]",
+        },
+    ];
+    type Outcome = Asked;
+
+    fn run(self, call: &mut Call) -> Result<Asked, MagicError> {
+        let question = question(call)?;
+        let knows_server = call.session.models.endpoints()?.used().is_some();
+        let view = match &self.kg {
+            Some(kg) if self.evidence || !knows_server => {
+                evidence::find(&self, kg.as_str(), &question, call)?
+            }
+            Some(kg) => guided::ask(&self, kg.as_str(), &question, call)?,
+            // Without a server the graph is all there is.
+            None if self.evidence || (!knows_server && call.session.has("kg")) => {
+                evidence::find(&self, "kg", &question, call)?
+            }
+            None => chat::ask(&self, &question, call)?,
+        };
+        Ok(Asked(view))
+    }
+}
+
+impl ToView for Asked {
+    fn to_view(&self) -> View {
+        self.0.clone()
+    }
+}
+
+/// What stands below the first line, with the values of what stands in braces.
+pub(super) fn question(call: &Call) -> Result<String, MagicError> {
+    let body = call.body.unwrap_or_default().trim();
+    if body.is_empty() {
+        return Err(MagicError::new(ErrorKind::Usage, "there is no question")
+            .with_hint("write the question below the first line of the cell"));
+    }
+    Ok(fill(body, |name| {
+        let text = call.session.text(name).map(|text| text.to_string());
+        text.or_else(|| (call.variable)(name))
+    }))
+}
+
+/// `text` with `{name}` replaced by what `value` knows under it; what nobody knows stays as it is, `{{` is a brace.
+fn fill(text: &str, value: impl Fn(&str) -> Option<String>) -> String {
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some(at) = rest.find('{') {
+        out.push_str(&rest[..at]);
+        let tail = &rest[at..];
+        if tail.starts_with("{{") {
+            out.push('{');
+            rest = &tail[2..];
+            continue;
+        }
+        let name = tail[1..].split('}').next().unwrap_or_default();
+        let is_name = name.starts_with(|c: char| c.is_alphabetic() || c == '_')
+            && name.chars().all(|c| c.is_alphanumeric() || c == '_')
+            && tail[1 + name.len()..].starts_with('}');
+        match is_name.then(|| value(name)).flatten() {
+            Some(value) => {
+                out.push_str(&value);
+                rest = &tail[name.len() + 2..];
+            }
+            None => {
+                out.push('{');
+                rest = &tail[1..];
+            }
+        }
+    }
+    out + rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::fill;
+
+    #[test]
+    fn names_in_braces_become_their_values() {
+        let value = |name: &str| (name == "city").then(|| "Bern {x}".to_owned());
+        assert_eq!(
+            fill("In {city}, {other} {{city}} {1} {", value),
+            "In Bern {x}, {other} {city}} {1} {"
+        );
+    }
+}

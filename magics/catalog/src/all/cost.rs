@@ -1,0 +1,449 @@
+//! `%cost`: what prompts cost, what they would have cost elsewhere, and what one's own machine costs.
+
+use std::collections::BTreeMap;
+
+use clap::{Parser, ValueEnum};
+use mlk8s_llm::ledger::{By as LedgerBy, Filter, Summary};
+use mlk8s_llm::local::{Machine, Rates};
+use mlk8s_llm::price::{PriceList, PriceLists, Usage};
+use mlk8s_llm::row::{Class, Row, Status};
+use serde_json::{Value, json};
+
+use super::ask::dollars;
+use super::since::Since;
+use crate::call::Call;
+use crate::error::{ErrorKind, MagicError};
+use crate::magic::{Example, Magic};
+use crate::view::{Column, Table, ToView, View};
+
+/// Calls whose texts are counted anew with another model's tokenizer; more are judged by these.
+const COUNTED_ANEW: u64 = 400;
+/// Models that calls are priced at when none is named.
+const ELSEWHERE: [&str; 4] = [
+    "gpt-5-mini",
+    "gpt-5-nano",
+    "claude-sonnet-4-5",
+    "gemini-2.5-flash",
+];
+/// Rows of the table.
+const ROWS: usize = 30;
+
+/// What prompts cost, here and elsewhere
+#[derive(Debug, Parser)]
+pub(super) struct Cost {
+    /// Since when: 12h, 7d, 4w, a day, or all
+    #[arg(long, value_name = "TIME", default_value = "30d")]
+    since: Since,
+    /// What the sums are grouped by
+    #[arg(long, default_value = "model")]
+    by: By,
+    /// Models elsewhere that the same calls are priced at, with commas
+    #[arg(long, value_name = "MODELS", value_delimiter = ',')]
+    than: Vec<String>,
+    /// The price list, by its date; else the newest
+    #[arg(long, value_name = "DATE")]
+    prices: Option<String>,
+    /// Graphics processors that local calls keep busy
+    #[arg(long, value_name = "N", default_value = "1")]
+    gpus: f64,
+    /// Take over the table `llm_inference_log` of this database first
+    #[arg(long, value_name = "FILE|URL")]
+    import: Option<String>,
+    /// Write the calls into the table `llm_inference_log` of this database
+    #[arg(long, value_name = "FILE|URL")]
+    export: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum By {
+    Model,
+    Day,
+    Run,
+    Cell,
+    User,
+    Endpoint,
+}
+
+/// The sums.
+pub(super) struct Counted(View);
+
+impl Magic for Cost {
+    const EXAMPLES: &'static [Example] = &[
+        Example {
+            after: &[],
+            cell: "%cost --since 7d --by day",
+            about: "a week, day by day",
+            shows: "no call",
+        },
+        Example {
+            after: &[],
+            cell: "%cost --than gpt-5-mini,gpt-4o --prices 2026-11-23",
+            about: "what the same calls would have cost elsewhere, by the prices of a day",
+            shows: "no call",
+        },
+    ];
+    type Outcome = Counted;
+
+    fn run(self, call: &mut Call) -> Result<Counted, MagicError> {
+        let client = call.session.models.client()?;
+        let mut views = Vec::new();
+        if let Some(from) = self.import.clone() {
+            let report = client.ledger(move |ledger| ledger.import_log(&from))?;
+            views.push(View::Text(format!(
+                "{} calls taken over, {} were there already",
+                report.imported, report.skipped
+            )));
+        }
+        let since = self.since.ms;
+        if let Some(to) = self.export.clone() {
+            let n = client.ledger(move |ledger| ledger.export_log(&to, since))?;
+            views.push(View::Text(format!("{n} calls written")));
+        }
+        let by = self.by.ledger();
+        let groups = client.ledger(move |ledger| ledger.summaries(since, by))?;
+        if groups.iter().map(|group| group.calls).sum::<i64>() == 0 {
+            views.push(View::Text(format!(
+                "no call of a model since {}",
+                self.since.text
+            )));
+            return Ok(Counted(View::Stack(views)));
+        }
+        let list = self.list(client.prices())?;
+        let newest = Filter {
+            since_ms: Some(since),
+            limit: Some(COUNTED_ANEW),
+            newest_first: true,
+            ..Filter::default()
+        };
+        let sample = client.ledger(move |ledger| ledger.rows(&newest))?;
+        let busy = client.ledger(move |ledger| ledger.busy_hours(since))?;
+        let local: Vec<String> = call
+            .session
+            .models
+            .endpoints()?
+            .all()
+            .into_iter()
+            .filter(|e| e.local)
+            .map(|e| e.name)
+            .collect();
+        let rates = Rates::open(call.session.models.state())
+            .map_err(|error| MagicError::new(ErrorKind::Input, error.to_string()))?;
+        let hours: f64 = busy
+            .iter()
+            .filter(|(name, _)| local.contains(name))
+            .map(|(_, hours)| hours)
+            .sum();
+        let machine = Machine {
+            gpus: self.gpus,
+            ..Machine::default()
+        };
+        let own = rates.hours_cost(&machine, hours);
+        views.push(View::Table(self.table(&groups)));
+        views.push(View::Table(self.elsewhere(
+            &groups,
+            &sample,
+            list,
+            hours,
+            own,
+            &rates.source,
+        )?));
+        views.push(View::Chart(chart(&groups, self.by)));
+        Ok(Counted(View::Stack(views)))
+    }
+}
+
+impl By {
+    fn ledger(self) -> LedgerBy {
+        match self {
+            By::Model => LedgerBy::Model,
+            By::Day => LedgerBy::Day,
+            By::Run => LedgerBy::Run,
+            By::Cell => LedgerBy::Cell,
+            By::User => LedgerBy::User,
+            By::Endpoint => LedgerBy::Endpoint,
+        }
+    }
+
+    fn heading(self) -> &'static str {
+        match self {
+            By::Model => "model",
+            By::Day => "day",
+            By::Run => "run",
+            By::Cell => "cell",
+            By::User => "user",
+            By::Endpoint => "endpoint",
+        }
+    }
+}
+
+impl Cost {
+    fn list<'a>(&self, lists: &'a PriceLists) -> Result<&'a PriceList, MagicError> {
+        let Some(id) = &self.prices else {
+            return Ok(lists.latest());
+        };
+        lists.list(id).ok_or_else(|| {
+            let known: Vec<String> = lists
+                .all()
+                .iter()
+                .map(|list| format!("`{}`", list.id))
+                .collect();
+            MagicError::new(
+                ErrorKind::NotFound,
+                format!("there is no price list called `{id}`"),
+            )
+            .with_hint(format!("there is {}", known.join(", ")))
+        })
+    }
+
+    fn table(&self, groups: &[Summary]) -> Table {
+        let total = sum(groups);
+        let mut rows: Vec<Vec<String>> = groups.iter().take(ROWS).map(row).collect();
+        if groups.len() > 1 {
+            rows.push(row(&Summary {
+                key: "together".to_owned(),
+                ..total.clone()
+            }));
+        }
+        let mut notes = Vec::new();
+        if groups.len() > ROWS {
+            notes.push(format!(
+                "{} more rows are in the sum only",
+                groups.len() - ROWS
+            ));
+        }
+        if total.unmetered > 0 {
+            notes.push(format!(
+                "{} calls have no tokens in the ledger: they are not free, they were not counted",
+                total.unmetered
+            ));
+        }
+        if total.open > 0 {
+            notes.push(format!(
+                "{} calls are under way, or their kernel was killed: budgets take them for as dear as they can be",
+                total.open
+            ));
+        }
+        let number = [
+            "calls",
+            "failed",
+            "from cache",
+            "prompt tokens",
+            "answer tokens",
+            "spent",
+        ];
+        Table {
+            title: format!("prompts since {}", self.since.text),
+            columns: std::iter::once(Column::text(self.by.heading()))
+                .chain(number.map(Column::number))
+                .collect(),
+            rows,
+            note: notes.join("; "),
+        }
+    }
+
+    /// What the same calls would have cost by the token, and what one's own machine cost by the hour.
+    fn elsewhere(
+        &self,
+        groups: &[Summary],
+        sample: &[Row],
+        list: &PriceList,
+        hours: f64,
+        own: f64,
+        source: &str,
+    ) -> Result<Table, MagicError> {
+        let total = sum(groups);
+        let spent = total.paid_usd + own;
+        let mut rows = vec![
+            vec![
+                "spent by the token".to_owned(),
+                dollars(total.paid_usd),
+                String::new(),
+            ],
+            vec![
+                format!("own machine, {hours:.2} busy hours"),
+                dollars(own),
+                String::new(),
+            ],
+        ];
+        let named = !self.than.is_empty();
+        let models: Vec<&str> = if named {
+            self.than.iter().map(String::as_str).collect()
+        } else {
+            ELSEWHERE.to_vec()
+        };
+        for model in models {
+            let Some(price) = list.price(model) else {
+                if !named {
+                    continue;
+                }
+                let near = list
+                    .nearest(model)
+                    .map(|near| format!("did you mean `{near}`? "));
+                let message = format!("`{model}` has no price in the list `{}`", list.id);
+                let hint = format!(
+                    "{}a file in `{}` adds prices",
+                    near.unwrap_or_default(),
+                    "prices"
+                );
+                return Err(MagicError::new(ErrorKind::NotFound, message).with_hint(hint));
+            };
+            let (prompt, completion, batch) = ratios(sample, model);
+            let usage = Usage {
+                prompt: scaled(total.prompt_tokens, prompt),
+                cached: 0,
+                completion: scaled(total.completion_tokens, completion),
+            };
+            let full = mlk8s_llm::price::cost(price, &usage, false);
+            let cheap = mlk8s_llm::price::cost(price, &usage, true);
+            let there = full * (1.0 - batch) + cheap * batch;
+            let saved = there - spent;
+            let verdict = if saved >= 0.0 {
+                format!("{} saved", dollars(saved))
+            } else {
+                format!("{} lost", dollars(-saved))
+            };
+            rows.push(vec![format!("at {model}"), dollars(there), verdict]);
+        }
+        Ok(Table {
+            title: "the same calls elsewhere".to_owned(),
+            columns: vec![
+                Column::text(""),
+                Column::number("cost"),
+                Column::number("by what was spent here"),
+            ],
+            rows,
+            note: format!(
+                "prices of {}; tokens counted with each model's own tokenizer, judged by the newest {} calls; batch calls at \
+                 batch prices; hours at {source}",
+                list.id,
+                sample.len()
+            ),
+        })
+    }
+}
+
+fn sum(groups: &[Summary]) -> Summary {
+    let mut total = Summary::default();
+    for group in groups {
+        total.calls += group.calls;
+        total.failed += group.failed;
+        total.cached += group.cached;
+        total.open += group.open;
+        total.prompt_tokens += group.prompt_tokens;
+        total.cached_tokens += group.cached_tokens;
+        total.completion_tokens += group.completion_tokens;
+        total.unmetered += group.unmetered;
+        total.total_ms += group.total_ms;
+        total.paid_usd += group.paid_usd;
+    }
+    total
+}
+
+fn row(group: &Summary) -> Vec<String> {
+    let key = if group.key.is_empty() {
+        "(none)"
+    } else {
+        &group.key
+    };
+    vec![
+        key.to_owned(),
+        group.calls.to_string(),
+        group.failed.to_string(),
+        group.cached.to_string(),
+        group.prompt_tokens.to_string(),
+        group.completion_tokens.to_string(),
+        dollars(group.paid_usd),
+    ]
+}
+
+/// Tokens of `model` for each token in the ledger, of requests and of answers, and the share of batch calls.
+fn ratios(sample: &[Row], model: &str) -> (f64, f64, f64) {
+    let mut here = [0.0, 0.0];
+    let mut there = [0.0, 0.0];
+    let mut batch = 0.0;
+    for row in sample.iter().filter(|row| row.status == Status::Done) {
+        batch += f64::from(u8::from(row.class == Class::Batch));
+        let (request, answer) = texts(row);
+        if request.is_empty() || row.prompt_tokens == 0 {
+            continue;
+        }
+        let request: Vec<(&str, &str)> = request
+            .iter()
+            .map(|(role, text)| (role.as_str(), text.as_str()))
+            .collect();
+        here[0] += row.prompt_tokens as f64;
+        there[0] += mlk8s_llm::count::messages(model, &request).0 as f64;
+        here[1] += row.completion_tokens as f64;
+        there[1] += mlk8s_llm::count::tokens(model, &answer).0 as f64;
+    }
+    let ratio = |i: usize| {
+        if here[i] > 0.0 {
+            there[i] / here[i]
+        } else {
+            1.0
+        }
+    };
+    let n = sample
+        .iter()
+        .filter(|row| row.status == Status::Done)
+        .count()
+        .max(1);
+    (ratio(0), ratio(1), batch / n as f64)
+}
+
+/// What was sent, with roles, and what came back, out of the ledger.
+pub(super) fn texts(row: &Row) -> (Vec<(String, String)>, String) {
+    let request: Value = serde_json::from_str(&row.request).unwrap_or_default();
+    let response: Value = serde_json::from_str(&row.response).unwrap_or_default();
+    let word = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let mut said: Vec<(String, String)> = request["messages"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|message| (word(&message["role"]), word(&message["content"])))
+        .collect();
+    if let Some(prompt) = request["prompt"].as_str() {
+        said.push(("user".to_owned(), prompt.to_owned()));
+    }
+    let choice = &response["choices"][0];
+    let answer = choice["message"]["content"]
+        .as_str()
+        .or(choice["text"].as_str());
+    (said, answer.unwrap_or_default().to_owned())
+}
+
+fn scaled(tokens: i64, ratio: f64) -> u64 {
+    (tokens.max(0) as f64 * ratio).round() as u64
+}
+
+fn chart(groups: &[Summary], by: By) -> Value {
+    let mut spent: BTreeMap<&str, f64> = BTreeMap::new();
+    let mut tokens: BTreeMap<&str, i64> = BTreeMap::new();
+    for group in groups.iter().take(ROWS) {
+        *spent.entry(&group.key).or_default() += group.paid_usd;
+        *tokens.entry(&group.key).or_default() += group.prompt_tokens + group.completion_tokens;
+    }
+    // Where nothing is paid by the token, the tokens tell more.
+    let paid = spent.values().any(|usd| *usd > 0.0);
+    let (title, values): (&str, Vec<Value>) = if paid {
+        (
+            "spent, in US dollars",
+            spent.values().map(|usd| json!(usd)).collect(),
+        )
+    } else {
+        ("tokens", tokens.values().map(|n| json!(n)).collect())
+    };
+    json!({
+        "data": [{ "type": "bar", "name": title, "x": spent.keys().collect::<Vec<_>>(), "y": values }],
+        "layout": {
+            "title": { "text": title }, "xaxis": { "title": { "text": by.heading() }, "type": "category" },
+            "yaxis": { "title": { "text": title }, "rangemode": "tozero" },
+        },
+    })
+}
+
+impl ToView for Counted {
+    fn to_view(&self) -> View {
+        self.0.clone()
+    }
+}

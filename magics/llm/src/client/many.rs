@@ -1,0 +1,60 @@
+//! Many calls at once: as many as the gate lets through, results in the order in which they come.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tokio::task::JoinSet;
+
+use super::{Client, GLANCE};
+use crate::call::{Answer, Call};
+use crate::error::LlmError;
+
+/// Calls that stand at the gate at most.
+const STANDING: usize = 96;
+
+impl Client {
+    /// Makes all `calls` and hands each result over, on this thread. When `each` says no, nothing more is sent; what is
+    /// under way is waited for, because it is paid for. When `stop` says so, that is given up, too.
+    pub fn ask_many<K: Send + 'static>(
+        &self,
+        calls: impl IntoIterator<Item = (K, Call)>,
+        stop: &(dyn Fn() -> bool + Sync),
+        each: &mut dyn FnMut(K, Result<Answer, LlmError>) -> bool,
+    ) {
+        let stopping = Arc::new(AtomicBool::new(false));
+        let mut calls = calls.into_iter().fuse();
+        let mut goes_on = true;
+        self.runtime.block_on(async {
+            let mut standing = JoinSet::new();
+            loop {
+                while goes_on && standing.len() < STANDING {
+                    let Some((key, call)) = calls.next() else {
+                        break;
+                    };
+                    let (shared, stopping) = (Arc::clone(&self.shared), Arc::clone(&stopping));
+                    standing.spawn(async move {
+                        let stop = || stopping.load(Ordering::SeqCst);
+                        let answer = shared.answer(&call, &stop, &|_| {}).await;
+                        (key, answer)
+                    });
+                }
+                let done = tokio::select! {
+                    done = standing.join_next() => done,
+                    () = tokio::time::sleep(GLANCE) => {
+                        if stop() {
+                            stopping.store(true, Ordering::SeqCst);
+                            goes_on = false;
+                        }
+                        continue;
+                    }
+                };
+                match done {
+                    Some(Ok((key, answer))) => goes_on &= each(key, answer),
+                    // One that panicked has no result; the others have.
+                    Some(Err(_)) => {}
+                    None => break,
+                }
+            }
+        });
+    }
+}
