@@ -17,7 +17,7 @@ use crate::display;
 use crate::handler::execute::ExecuteRequest;
 use crate::handler::inspect;
 use crate::kernel::{self, Kernel, locked};
-use crate::language::Failure;
+use crate::language::{Failure, Sink as _};
 use crate::outbox::{Origin, object};
 use crate::reporter::{CellOutput, Reporter};
 use crate::value;
@@ -56,6 +56,11 @@ struct Running<'a> {
     pages: Vec<Value>,
     /// Text of the result, for the history.
     output: Option<String>,
+}
+
+/// Whether an answer means yes; nothing does not.
+fn is_yes(answer: Option<&str>) -> bool {
+    answer.is_some_and(|answer| matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
 }
 
 impl Worker {
@@ -245,6 +250,17 @@ impl Worker {
         );
         self.session.set_cell(self.count);
         let kernel = Arc::clone(&self.kernel);
+        let output = CellOutput::new(&kernel, running.origin, running.request);
+        let confirm = |question: &str| {
+            let asks = running.request.allow_stdin;
+            asks.then(|| {
+                is_yes(
+                    output
+                        .input(&format!("{question} [y/N] "), false)
+                        .as_deref(),
+                )
+            })
+        };
         let variable = |name: &str| value::text(&kernel, name, &running.cancel);
         let mut call = Call {
             session: &mut self.session,
@@ -252,6 +268,7 @@ impl Worker {
             cancel: running.cancel.clone(),
             progress: &reporter,
             variable: &variable,
+            confirm: &confirm,
         };
         let result = entry.run(arguments, &mut call);
         reporter.finish(result.is_ok());

@@ -39,6 +39,7 @@ pub(crate) fn run(code: &str, session: &mut Session) -> String {
         cancel: Cancel::default(),
         progress: &Silent,
         variable: &|_| None,
+        confirm: &|_| None,
     };
     let view = find(name, form).and_then(|entry| entry.run(arguments, &mut call));
     match view {
@@ -91,6 +92,7 @@ fn errors_say_what_to_type_next() {
             cancel: Cancel::default(),
             progress: &Silent,
             variable: &|_| None,
+            confirm: &|_| None,
         };
         let error = find(name, Form::Line)
             .unwrap()
@@ -118,6 +120,7 @@ fn a_stopped_magic_says_so() {
         cancel,
         progress: &Silent,
         variable: &|_| None,
+        confirm: &|_| None,
     };
     let error = find("corpus", Form::Line)
         .unwrap()

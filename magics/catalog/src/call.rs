@@ -16,6 +16,8 @@ pub struct Call<'a> {
     pub cancel: Cancel,
     /// Takes reports of how far the work is.
     pub progress: &'a dyn Progress,
+    /// Asks the user a question that is answered by yes or no; `None` when nobody can be asked.
+    pub confirm: &'a dyn Fn(&str) -> Option<bool>,
     /// What a variable of Rust cells holds, as text, by its name.
     pub variable: &'a dyn Fn(&str) -> Option<String>,
 }

@@ -60,6 +60,8 @@ pub(crate) struct Triple {
     pub(crate) confidence: f32,
     pub(crate) subject_mention: Option<u32>,
     pub(crate) object_mentions: Vec<u32>,
+    /// A model stated it, not the rules for clauses.
+    pub(crate) by_model: bool,
 }
 
 impl Analysed {
@@ -143,6 +145,7 @@ fn sentence(text: &str, range: &Range<usize>, passage: u32) -> Sentence {
                 confidence: triple.confidence,
                 subject_mention: triple.subject_mention.map(|index| index as u32),
                 object_mentions: triple.object_mentions.iter().map(|&i| i as u32).collect(),
+                by_model: false,
             })
             .collect(),
     }

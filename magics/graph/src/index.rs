@@ -122,6 +122,8 @@ impl Index {
                             .find_map(|&mention| entity(mention)),
                     );
                     rows.confidence.push(triple.confidence);
+                    let engine = if triple.by_model { "model" } else { "clauses" };
+                    rows.engine.push(engine);
                 }
             }
         }
@@ -224,6 +226,7 @@ struct Columns<'a> {
     subject_entity: Vec<Option<&'a str>>,
     object_entity: Vec<Option<&'a str>>,
     confidence: Vec<f32>,
+    engine: Vec<&'a str>,
     sentence: Vec<&'a str>,
     start: Vec<u64>,
     end: Vec<u64>,
@@ -259,6 +262,7 @@ impl<'a> Columns<'a> {
             "subject_entity" => self.subject_entity,
             "object_entity" => self.object_entity,
             "confidence" => self.confidence,
+            "engine" => self.engine,
             "sentence" => self.sentence,
             "start" => self.start,
             "end" => self.end,

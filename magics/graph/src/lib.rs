@@ -15,10 +15,11 @@ pub mod picture;
 mod retrieve;
 #[cfg(test)]
 mod sample;
+pub mod statement;
 mod store;
 pub mod words;
 
 pub use error::GraphError;
 pub use index::{Index, Stats};
 pub use retrieve::{Answer, AskOptions, CitedTriple, Evidence, EvidenceSentence, Linked};
-pub use store::{BuildReport, Run, Store, StoredDocument};
+pub use store::{BuildReport, Run, Stated, Store, StoredDocument};

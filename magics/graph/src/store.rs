@@ -12,6 +12,7 @@ mod commit;
 mod lock;
 mod manifest;
 mod segment;
+mod statements;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -22,6 +23,7 @@ use mlk8s_corpus::{Document, Watch};
 use rayon::prelude::*;
 
 pub use manifest::{Run, StoredDocument};
+pub use statements::Stated;
 
 use crate::error::{GraphError, at};
 use crate::extract::{Analysed, digest};

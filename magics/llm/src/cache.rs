@@ -34,6 +34,14 @@ impl Cache {
         serde_json::from_str(&text?).ok()
     }
 
+    /// Drops the answer to the request with `key`.
+    pub(crate) fn forget(&self, key: &str) {
+        if let Some(store) = &self.0 {
+            // It is replaced at the next answer, at the latest.
+            let _ = store.execute("DELETE FROM answers WHERE key = ?", [key]);
+        }
+    }
+
     /// Keeps an answer; one that cannot be kept is asked for again.
     pub(crate) fn put(&self, key: &str, answer: &Answer) {
         let text = serde_json::to_string(answer).ok();

@@ -110,6 +110,26 @@ impl Client {
             .block_on(self.shared.answer(call, stop, on_piece))
     }
 
+    /// Forgets the answer to `call`, so that it is asked anew.
+    pub fn forget(&self, call: &Call) {
+        let cache = self
+            .shared
+            .cache
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        cache.forget(&call.key());
+    }
+
+    /// Whether an earlier answer to `call` is there.
+    pub fn has_answer(&self, call: &Call) -> bool {
+        let cache = self
+            .shared
+            .cache
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        cache.get(&call.key()).is_some()
+    }
+
     /// Names of the models that `endpoint` has; `None` when it has no list.
     pub fn models(&self, endpoint: &Endpoint) -> Result<Option<Vec<String>>, LlmError> {
         let key = endpoint.key()?;

@@ -95,7 +95,7 @@ impl Store {
     }
 
     /// Makes a batch of documents count, in place of older versions of themselves.
-    fn commit(
+    pub(super) fn commit(
         &mut self,
         mut batch: Vec<(Analysed, String)>,
         replaced: &BTreeSet<String>,

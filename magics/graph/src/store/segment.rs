@@ -186,6 +186,7 @@ fn triple_table(sentences: &[(u32, &Sentence)]) -> PolarsResult<DataFrame> {
         "adverbial_end" => adverbial(|span| span.end),
         "confidence" => rows.iter().map(|(_, t)| t.confidence).collect::<Vec<_>>(),
         "subject_mention" => rows.iter().map(|(_, t)| t.subject_mention).collect::<Vec<_>>(),
+        "by_model" => rows.iter().map(|(_, t)| t.by_model).collect::<Vec<_>>(),
     )?;
     table.with_column(objects.finish().into_series().into_column())?;
     Ok(table)
@@ -269,6 +270,11 @@ fn add_triples(sentences: &mut [(u32, Sentence)], table: &DataFrame) -> PolarsRe
     let relations = table.column("relation")?.str()?;
     let confidences = table.column("confidence")?.f32()?;
     let object_mentions = table.column("object_mentions")?.list()?;
+    // Stores of before there were models have no such column.
+    let by_model = match table.column("by_model") {
+        Ok(column) => Some(column.bool()?),
+        Err(_) => None,
+    };
     for (i, row) in rows.into_iter().enumerate() {
         let Some((_, sentence)) = row.and_then(|row| sentences.get_mut(row as usize)) else {
             return Ok(false);
@@ -286,6 +292,9 @@ fn add_triples(sentences: &mut [(u32, Sentence)], table: &DataFrame) -> PolarsRe
             confidence: confidences.get(i).unwrap_or_default(),
             subject_mention: subject_mentions[i],
             object_mentions: mentions,
+            by_model: by_model
+                .and_then(|column| column.get(i))
+                .unwrap_or_default(),
         });
     }
     Ok(true)

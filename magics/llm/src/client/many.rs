@@ -13,7 +13,7 @@ use crate::error::LlmError;
 const STANDING: usize = 96;
 
 impl Client {
-    /// Makes all `calls` and hands each result over, on this thread. When `each` says no, nothing more is sent; what is
+    /// Makes all `calls` and hands each result over, on this thread; `calls` may yield more after a result has come. When `each` says no, nothing more is sent; what is
     /// under way is waited for, because it is paid for. When `stop` says so, that is given up, too.
     pub fn ask_many<K: Send + 'static>(
         &self,
@@ -22,7 +22,7 @@ impl Client {
         each: &mut dyn FnMut(K, Result<Answer, LlmError>) -> bool,
     ) {
         let stopping = Arc::new(AtomicBool::new(false));
-        let mut calls = calls.into_iter().fuse();
+        let mut calls = calls.into_iter();
         let mut goes_on = true;
         self.runtime.block_on(async {
             let mut standing = JoinSet::new();

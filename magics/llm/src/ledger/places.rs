@@ -46,17 +46,19 @@ pub(super) fn shown(target: &str) -> String {
 
 /// What tells the database at `target`, shown as `place`, from others; not to be shown.
 pub(super) fn identity(place: &str, target: &str) -> String {
-    match target.parse::<Config>() {
-        Ok(config) if place == HIDDEN => {
+    let config = target.parse::<Config>().ok();
+    let whole = config.filter(|config| place == HIDDEN || config.get_options().is_some());
+    whole.map_or_else(
+        || place.to_owned(),
+        |config| {
+            let hosts = (config.get_hosts(), config.get_ports());
             format!(
-                "{:?} {:?} {:?}",
-                config.get_hosts(),
-                config.get_ports(),
-                config.get_dbname()
+                "{hosts:?} {:?} {:?}",
+                config.get_dbname(),
+                config.get_options()
             )
-        }
-        _ => place.to_owned(),
-    }
+        },
+    )
 }
 
 /// A password with an `@` that is not escaped ends up in the host's name, and a query's in the user's: so an address

@@ -124,8 +124,9 @@ impl Store for Postgres {
     }
 
     fn has_table(&mut self, name: &str) -> Result<bool, Fault> {
-        let found = self.query("SELECT to_regclass($1)::TEXT", &[Value::from(name)])?;
-        Ok(found.concat().iter().any(|name| *name != Value::Null))
+        // Not `to_regclass`: it may answer what it knew before we waited for a lock, under which others made the table.
+        let sql = "SELECT 1 FROM pg_class WHERE relname = $1 AND pg_table_is_visible(oid)";
+        Ok(!self.query(sql, &[Value::from(name)])?.is_empty())
     }
 
     fn restore(&mut self) -> Result<(), Fault> {

@@ -22,6 +22,8 @@ const MIGRATIONS: &[&str] = &["
     CREATE INDEX mlk8s_calls_at ON mlk8s_calls (at, user_id, status, paid_usd, reserved_usd);
     CREATE INDEX mlk8s_calls_run ON mlk8s_calls (run, at, user_id, status, paid_usd, reserved_usd);
     CREATE INDEX mlk8s_calls_model ON mlk8s_calls (model, at);
+    CREATE INDEX mlk8s_calls_sums ON mlk8s_calls (at, model, run, user_id, endpoint, session, cell, status,
+        prompt_tokens, cached_tokens, completion_tokens, total_ms, paid_usd);
 "];
 
 /// The columns, in the order of [`values`] and [`row`].
@@ -31,7 +33,7 @@ const COLUMNS: &str = "id, at, user_id, session, cell, run, chunk, class, endpoi
 
 /// The version that this program writes.
 pub(super) fn latest() -> i64 {
-    MIGRATIONS.len() as i64
+    i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX)
 }
 
 /// Brings the tables up to date and tries whether they can be written; the version found, which may be newer than ours.
@@ -274,7 +276,7 @@ pub(super) fn summaries(
     by: By,
 ) -> Result<Vec<Summary>, Fault> {
     let key = match (by, store.dialect()) {
-        (By::Model, _) => "model",
+        (By::Model, _) => "model || ''",
         (By::Run, _) => "run",
         (By::User, _) => "user_id",
         (By::Endpoint, _) => "endpoint",

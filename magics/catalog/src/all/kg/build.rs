@@ -6,8 +6,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use clap::Args;
+use mlk8s_corpus::Document;
 use mlk8s_graph::Store;
 
+use super::endpoint::{self, Prompt};
 use super::{publish, stats};
 use crate::call::{Call, Watcher};
 use crate::error::{ErrorKind, MagicError};
@@ -22,13 +24,52 @@ pub(super) struct Build {
     docs: ValueName,
     /// Name of the graph, for other magics and in Rust cells
     #[arg(long = "as", value_name = "NAME", default_value = "kg")]
-    name: ValueName,
+    pub(super) name: ValueName,
     /// Folder in which the graph is stored; by default one for its name beside the notebook's state
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
     /// Keep documents of earlier builds that are not among these
     #[arg(long)]
     keep: bool,
+    /// What finds the triples
+    #[arg(long, default_value = "clauses")]
+    engine: Engine,
+    /// The model: MODEL, MODEL@ENDPOINT or @ENDPOINT; else the one in use
+    #[arg(long)]
+    pub(super) model: Option<String>,
+    /// How the model is asked
+    #[arg(long, default_value = "short")]
+    pub(super) prompt: Prompt,
+    /// Words of a passage that the model is shown
+    #[arg(long, value_name = "N", default_value = "200")]
+    pub(super) words: usize,
+    /// Most triples of a passage that the prompt `lines` asks for
+    #[arg(long, value_name = "N", default_value = "10")]
+    pub(super) most: usize,
+    /// Most tokens of an answer
+    #[arg(long, value_name = "N", default_value = "1024")]
+    pub(super) max_tokens: u32,
+    /// Calls at once; else what the server can bear
+    #[arg(long, value_name = "N")]
+    pub(super) concurrency: Option<usize>,
+    /// Seconds that an answer may take
+    #[arg(long, value_name = "S", default_value = "300")]
+    pub(super) timeout: u64,
+    /// Keep what the rules for clauses find beside what the model states
+    #[arg(long)]
+    pub(super) clauses: bool,
+    /// Go on without asking, whatever it costs within the budgets
+    #[arg(long)]
+    pub(super) yes: bool,
+}
+
+/// What finds triples.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Engine {
+    /// Rules, here, for nothing
+    Clauses,
+    /// A model
+    Endpoint,
 }
 
 impl Build {
@@ -40,20 +81,16 @@ impl Build {
         };
         let begun = Instant::now();
         let mut store = Store::open(&dir)?;
-        let watcher = Watcher {
-            cancel: &call.cancel,
-            progress: call.progress,
+        let (added, skipped, told) = match self.engine {
+            Engine::Endpoint => {
+                let built = endpoint::read(&self, &mut store, &corpus.documents, call)?;
+                (built.added, built.skipped, Some(built.table))
+            }
+            Engine::Clauses => {
+                let (added, skipped) = by_clauses(&mut store, &corpus.documents, call)?;
+                (added, skipped, None)
+            }
         };
-        let report = store.add(&corpus.documents, &watcher)?;
-        if report.cancelled {
-            let message = format!(
-                "stopped after {} of {} documents",
-                report.added + report.skipped,
-                corpus.documents.len()
-            );
-            return Err(MagicError::new(ErrorKind::Interrupted, message)
-                .with_hint("what is done is kept; run the cell again to go on from there"));
-        }
         let ids: BTreeSet<String> = corpus.documents.iter().map(|d| d.id.clone()).collect();
         let n_before = store.documents().len();
         if !self.keep {
@@ -62,9 +99,9 @@ impl Build {
         let n_removed = n_before - store.documents().len();
         let index = Arc::new(store.load()?);
         let triples = publish(call.session, &self.name, dir.clone(), Arc::clone(&index))?;
-        let mut done = vec![format!("{} documents added", report.added)];
-        if report.skipped > 0 {
-            done.push(format!("{} were there", report.skipped));
+        let mut done = vec![format!("{} documents added", added)];
+        if skipped > 0 {
+            done.push(format!("{} were there", skipped));
         }
         if n_removed > 0 {
             done.push(format!("{n_removed} of an earlier build removed"));
@@ -78,6 +115,30 @@ impl Build {
             dir.display(),
             self.name
         );
-        Ok(View::Table(table))
+        let table = View::Table(table);
+        Ok(match told {
+            Some(told) => View::Stack(vec![table, View::Table(told)]),
+            None => table,
+        })
     }
+}
+
+/// Reads documents by the rules for clauses: how many were added, and how many were there.
+fn by_clauses(
+    store: &mut Store,
+    documents: &[Document],
+    call: &Call,
+) -> Result<(usize, usize), MagicError> {
+    let watcher = Watcher {
+        cancel: &call.cancel,
+        progress: call.progress,
+    };
+    let report = store.add(documents, &watcher)?;
+    if report.cancelled {
+        let done = report.added + report.skipped;
+        let message = format!("stopped after {done} of {} documents", documents.len());
+        return Err(MagicError::new(ErrorKind::Interrupted, message)
+            .with_hint("what is done is kept; run the cell again to go on from there"));
+    }
+    Ok((report.added, report.skipped))
 }

@@ -1,6 +1,7 @@
 //! `%kg`: builds, shows, counts, exports and prunes knowledge graphs.
 
 mod build;
+mod endpoint;
 mod export;
 mod open;
 mod remove;

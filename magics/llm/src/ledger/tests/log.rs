@@ -1,6 +1,6 @@
 //! Import and export of the original log.
 
-use super::super::{ImportReport, seed};
+use super::super::ImportReport;
 use super::*;
 
 /// The table as the original system made it.
@@ -18,17 +18,19 @@ const ROWS: &str = r#"INSERT INTO llm_inference_log VALUES
     (7, '007', '2023-06-15 00:00:00.25+00:00', 'gpt2', '{}', '"{\"usage\": {\"prompt_tokens\": 3}}"', NULL, '[]', NULL),
     (8, '007', NULL, 'gpt2', NULL, NULL, NULL, NULL, NULL)"#;
 
+/// Two databases, of each two kinds.
+fn pairs() -> Vec<(Place, Place)> {
+    let n_kinds = Place::all().len();
+    let kinds = (0..n_kinds).flat_map(|a| (0..n_kinds).map(move |b| (a, b)));
+    kinds
+        .map(|(a, b)| (Place::all().swap_remove(a), Place::all().swap_remove(b)))
+        .collect()
+}
+
 #[test]
 fn the_original_log_is_read_once() {
-    for (source, place) in Place::all()
-        .iter()
-        .flat_map(|source| Place::all().into_iter().map(move |place| (source, place)))
-    {
-        std::fs::create_dir_all(Path::new(&source.target).parent().unwrap()).unwrap();
+    for (source, place) in pairs() {
         let mut store = source.store();
-        if store.has_table(seed::TABLE).unwrap() {
-            store.script("DROP TABLE llm_inference_log").unwrap();
-        }
         store.script(ORIGINAL).unwrap();
         store.script(ROWS).unwrap();
         let mut ledger = place.open();
@@ -90,10 +92,7 @@ fn the_original_log_is_read_once() {
 
 #[test]
 fn what_is_exported_can_be_imported() {
-    for (from, to) in Place::all()
-        .iter()
-        .flat_map(|from| Place::all().into_iter().map(move |to| (from, to)))
-    {
+    for (from, to) in pairs() {
         let mut ledger = from.open();
         let at = 1_686_787_200_123;
         let usage = r#"{"usage":{"prompt_tokens":10,"completion_tokens":5}}"#;
@@ -170,7 +169,6 @@ fn what_is_exported_can_be_imported() {
 #[test]
 fn names_are_cut_only_where_they_must_be() {
     for place in Place::all() {
-        std::fs::create_dir_all(Path::new(&place.target).parent().unwrap()).unwrap();
         place.store().script(ORIGINAL).unwrap();
         let dir = tempfile::tempdir().unwrap();
         let mut ledger = Ledger::open(&dir.path().join("x").display().to_string()).unwrap();

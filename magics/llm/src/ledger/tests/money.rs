@@ -44,13 +44,13 @@ fn two_kernels_cannot_have_the_last_dollar() {
             let race = |k| {
                 let (place, barrier) = (&place, &barrier);
                 scope.spawn(move || {
-                    let mut ledger = place.open();
+                    let ledger = Ledger::open(&place.target);
                     let row = Row {
                         reserved_usd: 1.0,
                         ..call(k)
                     };
                     barrier.wait();
-                    ledger.begin(&row, &[limit(100.0), limit(5.0)])
+                    ledger?.begin(&row, &[limit(100.0), limit(5.0)])
                 })
             };
             let writers: Vec<_> = (0..8).map(race).collect();
