@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import nbformat
+import postgres as postgresql
 import pytest
 from client import KERNEL, Kernel
 
@@ -38,6 +39,18 @@ def chromium():
     if os.environ.get("CI", "false") != "false":
         pytest.fail(message)
     pytest.skip(message)
+
+
+@pytest.fixture(scope="session")
+def postgres():
+    """The URL of a PostgreSQL server; without one, skips, but fails where nobody would notice a skip."""
+    if not postgresql.is_there():
+        message = "no PostgreSQL: install it (Debian: apt-get install postgresql)"
+        if os.environ.get("CI", "false") != "false":
+            pytest.fail(message)
+        pytest.skip(message)
+    with postgresql.server() as url:
+        yield url
 
 
 @pytest.fixture

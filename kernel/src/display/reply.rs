@@ -57,10 +57,14 @@ fn one(out: &mut String, reply: &ReplyView, prefix: &str) {
 /// Markdown as HTML. HTML inside is shown as text, and pictures become their words: fetching one would tell a stranger
 /// that, and what, somebody reads here. Links must say where they lead.
 fn harmless(markdown: &str) -> String {
+    let text = markdown.replace(
+        |c: char| c.is_control() && c != '\n' && c != '\t',
+        "\u{fffd}",
+    );
     let mut skipped_links = 0_usize;
     let options =
         Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH | Options::ENABLE_TASKLISTS;
-    let events = Parser::new_ext(markdown, options).filter_map(move |event| match event {
+    let events = Parser::new_ext(&text, options).filter_map(move |event| match event {
         Event::Html(raw) | Event::InlineHtml(raw) => Some(Event::Text(raw)),
         Event::Start(Tag::Image { .. }) => Some(Event::Text(CowStr::Borrowed("picture: "))),
         Event::End(TagEnd::Image) => None,

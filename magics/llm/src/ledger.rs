@@ -278,9 +278,9 @@ fn spent(
     run: Option<&str>,
     user: Option<&str>,
 ) -> Result<f64, Fault> {
-    let mut sql = "SELECT SUM(CASE WHEN status <> 'open' THEN paid_usd WHEN at > $2 THEN reserved_usd ELSE 0 END) \
-                   FROM mlk8s_calls WHERE at >= $1"
-        .to_owned();
+    let counted =
+        "CASE WHEN status <> 'open' THEN paid_usd WHEN at > $2 THEN reserved_usd ELSE 0 END";
+    let mut sql = format!("SELECT SUM({counted}) FROM mlk8s_calls WHERE at >= $1");
     let forgotten = chrono::Utc::now().timestamp_millis() - FORGOTTEN_MS;
     let mut values = vec![Value::Int(since_ms), Value::Int(forgotten)];
     for (column, wanted) in [("run", run), ("user_id", user)] {

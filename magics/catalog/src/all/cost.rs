@@ -9,7 +9,6 @@ use mlk8s_llm::price::{PriceList, PriceLists, Usage};
 use mlk8s_llm::row::{Class, Row, Status};
 use serde_json::{Value, json};
 
-use super::ask::dollars;
 use super::since::Since;
 use crate::call::Call;
 use crate::error::{ErrorKind, MagicError};
@@ -40,6 +39,9 @@ pub(super) struct Cost {
     /// Models elsewhere that the same calls are priced at, with commas
     #[arg(long, value_name = "MODELS", value_delimiter = ',')]
     than: Vec<String>,
+    /// Take the tokens as the ledger has them, whatever tokenizer counted them
+    #[arg(long)]
+    as_counted: bool,
     /// The price list, by its date; else the newest
     #[arg(long, value_name = "DATE")]
     prices: Option<String>,
@@ -90,8 +92,8 @@ impl Magic for Cost {
         if let Some(from) = self.import.clone() {
             let report = client.ledger(move |ledger| ledger.import_log(&from))?;
             views.push(View::Text(format!(
-                "{} calls taken over, {} were there already",
-                report.imported, report.skipped
+                "{} calls taken over, {} were there already, {} have no time and were left",
+                report.imported, report.skipped, report.undated
             )));
         }
         let since = self.since.ms;
@@ -287,7 +289,10 @@ impl Cost {
                 );
                 return Err(MagicError::new(ErrorKind::NotFound, message).with_hint(hint));
             };
-            let (prompt, completion, batch) = ratios(sample, model);
+            let (mut prompt, mut completion, batch) = ratios(sample, model);
+            if self.as_counted {
+                (prompt, completion) = (1.0, 1.0);
+            }
             let usage = Usage {
                 prompt: scaled(total.prompt_tokens, prompt),
                 cached: 0,
@@ -313,12 +318,27 @@ impl Cost {
             ],
             rows,
             note: format!(
-                "prices of {}; tokens counted with each model's own tokenizer, judged by the newest {} calls; batch calls at \
-                 batch prices; hours at {source}",
+                "prices of {}; tokens {}; batch calls at batch prices; hours at {source}",
                 list.id,
-                sample.len()
+                if self.as_counted {
+                    "as the ledger has them".to_owned()
+                } else {
+                    format!(
+                        "counted with each model's own tokenizer, judged by the newest {} calls",
+                        sample.len()
+                    )
+                }
             ),
         })
+    }
+}
+
+/// An amount to the hundredth of a cent: sums are compared with bills.
+fn dollars(usd: f64) -> String {
+    if usd == 0.0 || usd.abs() >= 0.0001 {
+        format!("${usd:.4}")
+    } else {
+        format!("${usd:.6}")
     }
 }
 

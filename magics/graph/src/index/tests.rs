@@ -55,7 +55,7 @@ fn every_triple_leads_back_to_its_sentence() {
         .collect();
     assert_eq!(
         names.join(","),
-        "document,title,subject,relation,object,subject_entity,object_entity,confidence,sentence,start,end"
+        "document,title,subject,relation,object,subject_entity,object_entity,confidence,engine,sentence,start,end"
     );
     let source = index
         .graph()

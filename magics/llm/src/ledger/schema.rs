@@ -8,8 +8,8 @@ use super::{By, Filter, Summary};
 use crate::row::{Class, Row, Status};
 
 /// What each version adds to the one before; none is ever changed once it is out. Long texts come last, so that sums
-/// need not read past them, and the indexes on time and run hold all that a budget asks for.
-const MIGRATIONS: &[&str] = &["
+/// need not read past them; the indexes on time and run hold all that a budget asks for, the last all of a summary.
+pub(super) const MIGRATIONS: &[&str] = &["
     CREATE TABLE mlk8s_calls (
         id TEXT NOT NULL PRIMARY KEY, at BIGINT NOT NULL, user_id TEXT NOT NULL, session TEXT NOT NULL,
         cell BIGINT NOT NULL, run TEXT NOT NULL, chunk TEXT NOT NULL, class TEXT NOT NULL, endpoint TEXT NOT NULL,
@@ -22,6 +22,7 @@ const MIGRATIONS: &[&str] = &["
     CREATE INDEX mlk8s_calls_at ON mlk8s_calls (at, user_id, status, paid_usd, reserved_usd);
     CREATE INDEX mlk8s_calls_run ON mlk8s_calls (run, at, user_id, status, paid_usd, reserved_usd);
     CREATE INDEX mlk8s_calls_model ON mlk8s_calls (model, at);
+", "
     CREATE INDEX mlk8s_calls_sums ON mlk8s_calls (at, model, run, user_id, endpoint, session, cell, status,
         prompt_tokens, cached_tokens, completion_tokens, total_ms, paid_usd);
 "];
@@ -276,8 +277,11 @@ pub(super) fn summaries(
     by: By,
 ) -> Result<Vec<Summary>, Fault> {
     let key = match (by, store.dialect()) {
-        (By::Model, _) => "model || ''",
-        (By::Run, _) => "run",
+        // An expression, so that SQLite reads the index of sums and not, for its order, the one on this column.
+        (By::Model, Dialect::Sqlite) => "model || ''",
+        (By::Run, Dialect::Sqlite) => "run || ''",
+        (By::Model, Dialect::Postgres) => "model",
+        (By::Run, Dialect::Postgres) => "run",
         (By::User, _) => "user_id",
         (By::Endpoint, _) => "endpoint",
         (By::Cell, _) => "substr(session, 1, 8) || ' ' || CAST(cell AS TEXT)",

@@ -184,71 +184,31 @@ fn rows_are_found() {
                 })
                 .unwrap();
         }
-        let mut check = |filter: Filter, expected: &[i64]| {
+        let mut check = |change: fn(&mut Filter), expected: &[i64]| {
+            let mut filter = Filter::default();
+            change(&mut filter);
             let found = ledger.rows(&filter).unwrap();
             let found: Vec<i64> = found.iter().map(|row| row.cell).collect();
             assert_eq!(found, expected, "{filter:?}");
         };
-        let text = |text: &str| Some(text.to_owned());
-        let all = Filter::default();
+        check(|all| all.since_ms = Some(17), &[17, 18, 19]);
+        check(|all| all.until_ms = Some(2), &[0, 1]);
+        check(|all| all.run = Some("run2".to_owned()), &[2, 7, 12, 17]);
+        let of_model = |all: &mut Filter| {
+            (all.model, all.until_ms) = (Some("Model/ä".to_owned()), Some(9));
+        };
+        check(of_model, &[2, 5, 8]);
+        let of_user = |all: &mut Filter| {
+            (all.user, all.run) = (Some("user0".to_owned()), Some("run0".to_owned()));
+        };
+        check(of_user, &[0, 15]);
+        let of_session = |all: &mut Filter| {
+            (all.session, all.until_ms) = (Some(call(1).session), Some(4));
+        };
+        check(of_session, &[1, 3]);
+        check(|all| all.limit = Some(2), &[0, 1]);
         check(
-            Filter {
-                since_ms: Some(17),
-                ..all.clone()
-            },
-            &[17, 18, 19],
-        );
-        check(
-            Filter {
-                until_ms: Some(2),
-                ..all.clone()
-            },
-            &[0, 1],
-        );
-        check(
-            Filter {
-                run: text("run2"),
-                ..all.clone()
-            },
-            &[2, 7, 12, 17],
-        );
-        check(
-            Filter {
-                model: text("Model/ä"),
-                until_ms: Some(9),
-                ..all.clone()
-            },
-            &[2, 5, 8],
-        );
-        check(
-            Filter {
-                user: text("user0"),
-                run: text("run0"),
-                ..all.clone()
-            },
-            &[0, 15],
-        );
-        check(
-            Filter {
-                session: text(&call(1).session),
-                until_ms: Some(4),
-                ..all.clone()
-            },
-            &[1, 3],
-        );
-        check(
-            Filter {
-                limit: Some(2),
-                ..all.clone()
-            },
-            &[0, 1],
-        );
-        check(
-            Filter {
-                limit: Some(2),
-                newest_first: true,
-                ..all
-            },
+            |all| (all.limit, all.newest_first) = (Some(2), true),
             &[19, 18],
         );
     }
@@ -300,12 +260,29 @@ fn a_newer_ledger_is_left_alone() {
                 error,
                 LedgerError::Newer {
                     version: 99,
-                    known: 1,
+                    known: 2,
                     ..
                 }
             ),
             "{error:?}"
         );
+    }
+}
+
+#[test]
+fn an_older_ledger_is_brought_up_to_date() {
+    for place in Place::all() {
+        let mut store = place.store();
+        let version = "CREATE TABLE mlk8s_ledger (version BIGINT NOT NULL); INSERT INTO mlk8s_ledger VALUES (1)";
+        store.script(version).unwrap();
+        store.script(schema::MIGRATIONS[0]).unwrap();
+        let mut ledger = place.open();
+        ledger.end(&call(1)).unwrap();
+        assert_eq!(ledger.summaries(0, By::Model).unwrap().len(), 1);
+        let found = store
+            .query("SELECT version FROM mlk8s_ledger", &[])
+            .unwrap();
+        assert_eq!(found, [[Value::Int(schema::latest())]]);
     }
 }
 

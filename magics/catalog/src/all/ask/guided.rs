@@ -105,7 +105,9 @@ fn cited(
         .map(|n| format!("[{n}]"))
         .collect();
     if view.warning.is_empty() {
-        view.warning = if !invented.is_empty() {
+        view.warning = if known.is_empty() {
+            "the graph found no passage for this question, so nothing guided the answer".to_owned()
+        } else if !invented.is_empty() {
             format!("it cites {}, which is no passage", invented.join(", "))
         } else if numbers.is_empty() {
             "it cites no passage".to_owned()

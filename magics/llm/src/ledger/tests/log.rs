@@ -4,9 +4,9 @@ use super::super::ImportReport;
 use super::*;
 
 /// The table as the original system made it.
-const ORIGINAL: &str = "CREATE TABLE llm_inference_log (id INTEGER PRIMARY KEY, user_id VARCHAR(80) NOT NULL DEFAULT '007',
-    datetime_captured TIMESTAMPTZ, model_id VARCHAR(36), request JSON, response JSON, inference_time INTEGER,
-    entities JSON, score INTEGER)";
+const ORIGINAL: &str = "CREATE TABLE llm_inference_log (id INTEGER PRIMARY KEY,
+    user_id VARCHAR(80) NOT NULL DEFAULT '007', datetime_captured TIMESTAMPTZ, model_id VARCHAR(36),
+    request JSON, response JSON, inference_time INTEGER, entities JSON, score INTEGER)";
 
 const ROWS: &str = r#"INSERT INTO llm_inference_log VALUES
     (1, '007', '2023-06-14 23:59:59.5+00:00', 'tiiuae/falcon-7b-instruct', '{"model": "tiiuae/falcon-7b-instruct",
@@ -90,43 +90,48 @@ fn the_original_log_is_read_once() {
     }
 }
 
+/// Three calls that were answered, and others, which are not exported.
+fn calls(at: i64) -> (Vec<Row>, [Row; 4]) {
+    let usage = r#"{"usage":{"prompt_tokens":10,"completion_tokens":5}}"#;
+    let whole = Row {
+        at,
+        total_ms: 2000,
+        score: 3,
+        response: usage.to_owned(),
+        ..call(1)
+    };
+    let redacted = Row {
+        at: at + 1,
+        request: String::new(),
+        ..call(2)
+    };
+    let odd = Row {
+        at: at + 2,
+        request: "no JSON \0".to_owned(),
+        response: "[1]".to_owned(),
+        ..call(3)
+    };
+    let others = [
+        Status::Failed,
+        Status::Stopped,
+        Status::Cached,
+        Status::Open,
+    ];
+    let others = others.map(|status| Row {
+        at: at + 3,
+        status,
+        ..call(4)
+    });
+    (vec![whole, redacted, odd], others)
+}
+
 #[test]
 fn what_is_exported_can_be_imported() {
     for (from, to) in pairs() {
         let mut ledger = from.open();
         let at = 1_686_787_200_123;
-        let usage = r#"{"usage":{"prompt_tokens":10,"completion_tokens":5}}"#;
-        let whole = Row {
-            at,
-            total_ms: 2000,
-            score: 3,
-            response: usage.to_owned(),
-            ..call(1)
-        };
-        let redacted = Row {
-            at: at + 1,
-            request: String::new(),
-            ..call(2)
-        };
-        let odd = Row {
-            at: at + 2,
-            request: "no JSON \0".to_owned(),
-            response: "[1]".to_owned(),
-            ..call(3)
-        };
-        let others = [
-            Status::Failed,
-            Status::Stopped,
-            Status::Cached,
-            Status::Open,
-        ];
-        let others = others.map(|status| Row {
-            at: at + 3,
-            status,
-            ..call(4)
-        });
-        let rows = [whole.clone(), redacted, odd];
-        for row in rows.iter().chain(&others) {
+        let (answered, others) = calls(at);
+        for row in answered.iter().chain(&others) {
             ledger.end(row).unwrap();
         }
         ledger.export_log(&to.target, at + 1).unwrap();
@@ -154,7 +159,7 @@ fn what_is_exported_can_be_imported() {
                 row.score,
             )
         };
-        assert_eq!(kept(one), kept(&whole));
+        assert_eq!(kept(one), kept(&answered[0]));
         // Others get the usage that their response lacks.
         let found = back.rows(&Filter::default()).unwrap();
         assert!(

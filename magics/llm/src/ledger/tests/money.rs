@@ -183,9 +183,9 @@ fn sums_are_exact_and_the_same_everywhere() {
             let row = Row {
                 at,
                 status,
-                paid_usd,
                 prompt_tokens,
                 completion_tokens,
+                paid_usd,
                 ..call(k)
             };
             ledger.end(&row).unwrap();
