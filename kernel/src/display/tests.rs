@@ -151,7 +151,7 @@ fn the_script_is_small_and_stands_alone() {
         .rsplit("<script>")
         .next()
         .unwrap();
-    assert!(script.len() < 20_000, "{} bytes", script.len());
+    assert!(script.len() < 20_500, "{} bytes", script.len());
     for wrong in [
         "innerHTML",
         "insertAdjacentHTML",

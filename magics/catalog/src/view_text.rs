@@ -34,15 +34,14 @@ impl View {
     /// What the view says, as plain text without control characters and without a final line break.
     pub fn text(&self) -> String {
         let text = match self {
-            View::Nothing => String::new(),
+            // Whoever draws a chart describes it.
+            View::Nothing | View::Chart(_) => String::new(),
             View::Text(text) | View::Markdown(text) => text.clone(),
             View::Table(table) => table_text(table),
             View::Graph(graph) => graph_text(graph),
             View::Answer(answer) => answer_text(answer),
             View::Cloud(cloud) => cloud_text(cloud),
             View::Replies(replies) => replies_text(replies),
-            // Whoever draws it describes it.
-            View::Chart(_) => String::new(),
             View::Stack(views) => {
                 let parts: Vec<String> = views
                     .iter()

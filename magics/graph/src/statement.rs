@@ -119,15 +119,12 @@ pub fn read(answer: &str) -> Reading {
         let mut rest = inside;
         while let Some(at) = rest.find(['{', '[']) {
             let mut entries = serde_json::Deserializer::from_str(&rest[at..]).into_iter::<Value>();
-            match entries.next() {
-                Some(Ok(entry)) => {
-                    add(statement(&entry), &mut reading);
-                    rest = &rest[at + entries.byte_offset()..];
-                }
-                _ => {
-                    reading.malformed += 1;
-                    rest = &rest[at + 1..];
-                }
+            if let Some(Ok(entry)) = entries.next() {
+                add(statement(&entry), &mut reading);
+                rest = &rest[at + entries.byte_offset()..];
+            } else {
+                reading.malformed += 1;
+                rest = &rest[at + 1..];
             }
         }
     }
@@ -342,7 +339,7 @@ mod tests {
         ] {
             assert_eq!(statements(answer), wanted, "{answer}");
         }
-        assert_eq!(read("I cannot do that.").is_list, false);
+        assert!(!read("I cannot do that.").is_list);
         assert_eq!(
             read(r#"{"triples":[]}"#),
             Reading {

@@ -37,9 +37,9 @@ pub(super) struct Compared(View);
 impl Magic for Compare {
     const EXAMPLES: &'static [Example] = &[Example {
         after: &[],
-        cell: "",
-        about: "two models of two servers: `%%compare small@house gpt-5-nano@openai`",
-        shows: "",
+        cell: "%%compare --help\nWhat is a knowledge graph?",
+        about: "what can be typed; two models of two servers: `%%compare small@house gpt-5-nano@openai`",
+        shows: "side by side",
     }];
     type Outcome = Compared;
 

@@ -1,5 +1,6 @@
 //! `%endpoint`: servers that speak the OpenAI API, made known, chosen, tried and forgotten.
 
+use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -35,7 +36,7 @@ enum Verb {
 struct Add {
     /// What it is to be called
     name: String,
-    /// Its address up to `/chat/completions`, such as http://gpu:8000/v1
+    /// Its address up to `/chat/completions`, such as `http://gpu:8000/v1`
     url: String,
     /// The environment variable that holds the key
     #[arg(long, value_name = "VARIABLE", conflicts_with = "key_file")]
@@ -255,7 +256,8 @@ fn check(call: &mut Call, server: &Server) -> Result<View, MagicError> {
             let shown: Vec<&str> = models.iter().take(LISTED).map(String::as_str).collect();
             let mut text = shown.join(", ");
             if models.len() > LISTED {
-                text.push_str(&format!(", and {} more", models.len() - LISTED));
+                // Writing to a string cannot fail.
+                let _ = write!(text, ", and {} more", models.len() - LISTED);
             }
             rows.push(vec![format!("{} models", models.len()), text]);
             match &server.model {

@@ -26,9 +26,9 @@ pub(super) struct Marked(String);
 impl Magic for Rate {
     const EXAMPLES: &'static [Example] = &[Example {
         after: &[],
-        cell: "",
-        about: "the last answer was good: `%rate last 5`",
-        shows: "",
+        cell: "%rate --help",
+        about: "what can be typed; the last answer was good: `%rate last 5`",
+        shows: "Mark an answer",
     }];
     type Outcome = Marked;
 

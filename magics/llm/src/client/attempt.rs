@@ -83,7 +83,7 @@ impl Shared {
             if !failure.text.is_empty() {
                 on_piece(Piece::Again);
             }
-            tokio::time::sleep(pause).await;
+            super::pass(pause).await;
             attempt += 1;
         }
     }

@@ -40,7 +40,7 @@ impl Client {
                 }
                 let done = tokio::select! {
                     done = standing.join_next() => done,
-                    () = tokio::time::sleep(GLANCE) => {
+                    () = super::pass(GLANCE) => {
                         if stop() {
                             stopping.store(true, Ordering::SeqCst);
                             goes_on = false;

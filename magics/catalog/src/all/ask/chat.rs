@@ -183,7 +183,7 @@ pub(in super::super) fn footer(wanted: &ModelCall, answer: &Answer) -> String {
 /// An amount with as many digits as it needs.
 pub(in super::super) fn dollars(usd: f64) -> String {
     match usd.abs() {
-        size if size == 0.0 => "$0".to_owned(),
+        0.0 => "$0".to_owned(),
         size if size < 0.01 => format!("${usd:.6}"),
         size if size < 1.0 => format!("${usd:.4}"),
         _ => format!("${usd:.2}"),

@@ -16,7 +16,7 @@ use crate::view::{ToView, View};
 
 pub(super) use chat::{dollars, footer, message, reply};
 
-/// Ask a model the question in the cell, or find its answer in a knowledge graph
+/// Ask a model, a knowledge graph, or both
 #[derive(Debug, Parser)]
 #[expect(
     clippy::struct_excessive_bools,
@@ -130,24 +130,21 @@ fn fill(text: &str, value: impl Fn(&str) -> Option<String>) -> String {
     while let Some(at) = rest.find('{') {
         out.push_str(&rest[..at]);
         let tail = &rest[at..];
-        if tail.starts_with("{{") {
+        if let Some(after) = tail.strip_prefix("{{") {
             out.push('{');
-            rest = &tail[2..];
+            rest = after;
             continue;
         }
         let name = tail[1..].split('}').next().unwrap_or_default();
         let is_name = name.starts_with(|c: char| c.is_alphabetic() || c == '_')
             && name.chars().all(|c| c.is_alphanumeric() || c == '_')
             && tail[1 + name.len()..].starts_with('}');
-        match is_name.then(|| value(name)).flatten() {
-            Some(value) => {
-                out.push_str(&value);
-                rest = &tail[name.len() + 2..];
-            }
-            None => {
-                out.push('{');
-                rest = &tail[1..];
-            }
+        if let Some(value) = is_name.then(|| value(name)).flatten() {
+            out.push_str(&value);
+            rest = &tail[name.len() + 2..];
+        } else {
+            out.push('{');
+            rest = &tail[1..];
         }
     }
     out + rest

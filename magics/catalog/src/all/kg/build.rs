@@ -99,9 +99,9 @@ impl Build {
         let n_removed = n_before - store.documents().len();
         let index = Arc::new(store.load()?);
         let triples = publish(call.session, &self.name, dir.clone(), Arc::clone(&index))?;
-        let mut done = vec![format!("{} documents added", added)];
+        let mut done = vec![format!("{added} documents added")];
         if skipped > 0 {
-            done.push(format!("{} were there", skipped));
+            done.push(format!("{skipped} were there"));
         }
         if n_removed > 0 {
             done.push(format!("{n_removed} of an earlier build removed"));

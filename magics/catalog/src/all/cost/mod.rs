@@ -1,19 +1,20 @@
 //! `%cost`: what prompts cost, what they would have cost elsewhere, and what one's own machine costs.
 
-use std::collections::BTreeMap;
+mod chart;
+mod count;
 
 use clap::{Parser, ValueEnum};
 use mlk8s_llm::ledger::{By as LedgerBy, Filter, Summary};
 use mlk8s_llm::local::{Machine, Rates};
 use mlk8s_llm::price::{PriceList, PriceLists, Usage};
-use mlk8s_llm::row::{Class, Row, Status};
-use serde_json::{Value, json};
+use mlk8s_llm::row::Row;
 
 use super::since::Since;
 use crate::call::Call;
 use crate::error::{ErrorKind, MagicError};
 use crate::magic::{Example, Magic};
 use crate::view::{Column, Table, ToView, View};
+pub(super) use count::texts;
 
 /// Calls whose texts are counted anew with another model's tokenizer; more are judged by these.
 const COUNTED_ANEW: u64 = 400;
@@ -149,7 +150,7 @@ impl Magic for Cost {
             own,
             &rates.source,
         )?));
-        views.push(View::Chart(chart(&groups, self.by)));
+        views.push(View::Chart(chart::chart(&groups, self.by)));
         Ok(Counted(View::Stack(views)))
     }
 }
@@ -274,33 +275,9 @@ impl Cost {
             ELSEWHERE.to_vec()
         };
         for model in models {
-            let Some(price) = list.price(model) else {
-                if !named {
-                    continue;
-                }
-                let near = list
-                    .nearest(model)
-                    .map(|near| format!("did you mean `{near}`? "));
-                let message = format!("`{model}` has no price in the list `{}`", list.id);
-                let hint = format!(
-                    "{}a file in `{}` adds prices",
-                    near.unwrap_or_default(),
-                    "prices"
-                );
-                return Err(MagicError::new(ErrorKind::NotFound, message).with_hint(hint));
+            let Some(there) = self.at(model, &total, sample, list, named)? else {
+                continue;
             };
-            let (mut prompt, mut completion, batch) = ratios(sample, model);
-            if self.as_counted {
-                (prompt, completion) = (1.0, 1.0);
-            }
-            let usage = Usage {
-                prompt: scaled(total.prompt_tokens, prompt),
-                cached: 0,
-                completion: scaled(total.completion_tokens, completion),
-            };
-            let full = mlk8s_llm::price::cost(price, &usage, false);
-            let cheap = mlk8s_llm::price::cost(price, &usage, true);
-            let there = full * (1.0 - batch) + cheap * batch;
             let saved = there - spent;
             let verdict = if saved >= 0.0 {
                 format!("{} saved", dollars(saved))
@@ -330,6 +307,43 @@ impl Cost {
                 }
             ),
         })
+    }
+
+    /// What the calls would have cost at `model`; `None` when it has no price and nobody has `named` it.
+    fn at(
+        &self,
+        model: &str,
+        total: &Summary,
+        sample: &[Row],
+        list: &PriceList,
+        named: bool,
+    ) -> Result<Option<f64>, MagicError> {
+        let Some(price) = list.price(model) else {
+            if !named {
+                return Ok(None);
+            }
+            let near = list
+                .nearest(model)
+                .map(|near| format!("did you mean `{near}`? "));
+            let message = format!("`{model}` has no price in the list `{}`", list.id);
+            let hint = format!(
+                "{}a file in `prices` of the state directory adds prices",
+                near.unwrap_or_default()
+            );
+            return Err(MagicError::new(ErrorKind::NotFound, message).with_hint(hint));
+        };
+        let (mut prompt, mut completion, batch) = count::ratios(sample, model);
+        if self.as_counted {
+            (prompt, completion) = (1.0, 1.0);
+        }
+        let usage = Usage {
+            prompt: count::scaled(total.prompt_tokens, prompt),
+            cached: 0,
+            completion: count::scaled(total.completion_tokens, completion),
+        };
+        let full = mlk8s_llm::price::cost(price, &usage, false);
+        let cheap = mlk8s_llm::price::cost(price, &usage, true);
+        Ok(Some(full * (1.0 - batch) + cheap * batch))
     }
 }
 
@@ -374,92 +388,6 @@ fn row(group: &Summary) -> Vec<String> {
         group.completion_tokens.to_string(),
         dollars(group.paid_usd),
     ]
-}
-
-/// Tokens of `model` for each token in the ledger, of requests and of answers, and the share of batch calls.
-fn ratios(sample: &[Row], model: &str) -> (f64, f64, f64) {
-    let mut here = [0.0, 0.0];
-    let mut there = [0.0, 0.0];
-    let mut batch = 0.0;
-    for row in sample.iter().filter(|row| row.status == Status::Done) {
-        batch += f64::from(u8::from(row.class == Class::Batch));
-        let (request, answer) = texts(row);
-        if request.is_empty() || row.prompt_tokens == 0 {
-            continue;
-        }
-        let request: Vec<(&str, &str)> = request
-            .iter()
-            .map(|(role, text)| (role.as_str(), text.as_str()))
-            .collect();
-        here[0] += row.prompt_tokens as f64;
-        there[0] += mlk8s_llm::count::messages(model, &request).0 as f64;
-        here[1] += row.completion_tokens as f64;
-        there[1] += mlk8s_llm::count::tokens(model, &answer).0 as f64;
-    }
-    let ratio = |i: usize| {
-        if here[i] > 0.0 {
-            there[i] / here[i]
-        } else {
-            1.0
-        }
-    };
-    let n = sample
-        .iter()
-        .filter(|row| row.status == Status::Done)
-        .count()
-        .max(1);
-    (ratio(0), ratio(1), batch / n as f64)
-}
-
-/// What was sent, with roles, and what came back, out of the ledger.
-pub(super) fn texts(row: &Row) -> (Vec<(String, String)>, String) {
-    let request: Value = serde_json::from_str(&row.request).unwrap_or_default();
-    let response: Value = serde_json::from_str(&row.response).unwrap_or_default();
-    let word = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let mut said: Vec<(String, String)> = request["messages"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .map(|message| (word(&message["role"]), word(&message["content"])))
-        .collect();
-    if let Some(prompt) = request["prompt"].as_str() {
-        said.push(("user".to_owned(), prompt.to_owned()));
-    }
-    let choice = &response["choices"][0];
-    let answer = choice["message"]["content"]
-        .as_str()
-        .or(choice["text"].as_str());
-    (said, answer.unwrap_or_default().to_owned())
-}
-
-fn scaled(tokens: i64, ratio: f64) -> u64 {
-    (tokens.max(0) as f64 * ratio).round() as u64
-}
-
-fn chart(groups: &[Summary], by: By) -> Value {
-    let mut spent: BTreeMap<&str, f64> = BTreeMap::new();
-    let mut tokens: BTreeMap<&str, i64> = BTreeMap::new();
-    for group in groups.iter().take(ROWS) {
-        *spent.entry(&group.key).or_default() += group.paid_usd;
-        *tokens.entry(&group.key).or_default() += group.prompt_tokens + group.completion_tokens;
-    }
-    // Where nothing is paid by the token, the tokens tell more.
-    let paid = spent.values().any(|usd| *usd > 0.0);
-    let (title, values): (&str, Vec<Value>) = if paid {
-        (
-            "spent, in US dollars",
-            spent.values().map(|usd| json!(usd)).collect(),
-        )
-    } else {
-        ("tokens", tokens.values().map(|n| json!(n)).collect())
-    };
-    json!({
-        "data": [{ "type": "bar", "name": title, "x": spent.keys().collect::<Vec<_>>(), "y": values }],
-        "layout": {
-            "title": { "text": title }, "xaxis": { "title": { "text": by.heading() }, "type": "category" },
-            "yaxis": { "title": { "text": title }, "rangemode": "tozero" },
-        },
-    })
 }
 
 impl ToView for Counted {
