@@ -13,6 +13,7 @@ Environment:
   MLK8S_LEDGER          where calls of models are written down: a file, or `postgres://…` (else `ledger.db` in the state)
   MLK8S_LEDGER_REDACT   `1` keeps the texts of requests and answers out of it
   MLK8S_USER            who calls, in the ledger (else JUPYTERHUB_USER, USER)
+  MLK8S_OPENCOST        where OpenCost or Kubecost is, for `%cost cluster`
   OPENAI_BASE_URL       the endpoint `env`
   OPENAI_API_KEY        its key; endpoints may name other variables
   MLK8S_ARTICLES        what `%corpus` reads when it is given no path

@@ -158,6 +158,11 @@ impl Worker {
                 .map(|(name, _)| name.to_owned())
                 .collect();
             self.kernel.set_names(names);
+            if let Some(code) = self.session.take_next_input() {
+                running
+                    .pages
+                    .push(json!({ "source": "set_next_input", "text": code, "replace": false }));
+            }
             match done.unwrap_or_else(|_| Err(internal_failure()))? {
                 Yield::Nothing => {}
                 Yield::Shown(bundle) => self.show(running, &bundle, index + 1 == segments.len()),
@@ -194,7 +199,12 @@ impl Worker {
         running: &Running<'_>,
     ) -> Result<Yield, Failure> {
         match segment {
-            Segment::Rust(code) => self.evaluate(code, running),
+            Segment::Rust(code) => self.evaluate(code, running).inspect_err(|failure| {
+                if failure.ename != "Interrupted" {
+                    let error = display::warnings::without_colours(&failure.traceback.join("\n"));
+                    self.session.set_failed(code, error);
+                }
+            }),
             Segment::Line { name, arguments } => {
                 self.magic(name, Form::Line, arguments, None, running)
             }

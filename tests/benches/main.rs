@@ -8,6 +8,7 @@ mod carb;
 mod kernel;
 mod layout;
 mod magic;
+mod models;
 mod musique;
 mod tagger;
 
@@ -52,6 +53,11 @@ const ALL: &[Bench] = &[
         name: "magic",
         about: "the smallest magic, request to idle, next to ipykernel: time",
         run: magic::run,
+    },
+    Bench {
+        name: "models",
+        about: "builds and questions against a stand-in for a model: throughput, own cost, whoever waits",
+        run: models::run,
     },
     Bench {
         name: "kernel",

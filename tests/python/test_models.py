@@ -1,9 +1,11 @@
 """Models behind an endpoint: asked, compared, counted, limited, stopped, and read for a graph."""
 
+import http.server
 import json
 import os
 import signal
 import sqlite3
+import threading
 import time
 
 import psutil
@@ -405,3 +407,67 @@ def test_several_kernels_share_a_ledger_in_postgresql(kernels, server, tmp_path,
     assert len(rows(both[0], "id")) == 10
     talk = begin(kernels, server, tmp_path / "gone", MLK8S_LEDGER="postgres://u:secret@127.0.0.1:1/x").run(QUESTION)
     assert not talk.ok and "secret" not in talk.shown and "MLK8S_LEDGER" in talk.traceback
+
+
+def test_a_model_mends_the_last_cell_that_failed(known, server):
+    assert known.run("%fix").ename == "NotFound"
+    assert known.run('let n: i32 = "4";').ename == "CompileError"
+    server.change(scripts=[("mismatched types", "It was a text:\n```rust\nlet n: i32 = 4;\nn\n```\nNow it is not.")])
+    talk = known.run("%fix")
+    assert talk.ok, talk
+    said = posts(server)[-1].body["messages"][-1]["content"]
+    assert 'let n: i32 = "4";' in said and "\x1b" not in said
+    [payload] = talk.reply["content"]["payload"]
+    assert payload == {"source": "set_next_input", "text": "let n: i32 = 4;\nn", "replace": False}
+    assert known.value(payload["text"]) == "4"
+    # Answers of other cells are no conversation of it.
+    known.run("%%ask\nHello")
+    assert len(posts(server)[-1].body["messages"]) == 1
+
+
+@pytest.fixture
+def opencost():
+    """A server that answers as OpenCost does, and remembers what it was asked."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            asked.append(self.path)
+            parts = {"cpuCost": 0.5, "ramCost": 0.25, "pvCost": 0.125, "pvs": None}
+            days = [
+                {
+                    "kuberay": {**parts, "gpuCost": 22.8, "totalCost": 23.675, "window": {"start": f"2026-11-0{n}T00:00:00Z"}},
+                    "<b>jupyter": {**parts, "gpuCost": 0, "totalCost": 1.0, "window": {"start": f"2026-11-0{n}T00:00:00Z"}},
+                    "__idle__": {**parts, "gpuCost": 0, "totalCost": 0.875},
+                }
+                for n in (1, 2)
+            ]
+            body = json.dumps({"code": 200, "status": "success", "data": days}).encode()
+            self.send_response(200 if "/allocation?" in self.path else 404)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_):
+            pass
+
+    asked = []
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/model", asked
+        server.shutdown()
+
+
+def test_the_cluster_has_its_price(known, opencost):
+    url, asked = opencost
+    talk = known.run(f"%cost cluster --opencost {url} --since 7d --aggregate controller")
+    assert talk.ok, talk
+    assert "/model/allocation?window=" in asked[0] and "aggregate=controller" in asked[0] and "step=1d" in asked[0]
+    assert "$47.3500" in talk.result and "$51.1000" in talk.result and "__idle__" in talk.result
+    assert "&lt;b&gt;jupyter" in talk.data["text/html"] and "<figure" in talk.data["text/html"]
+    assert known.run(QUESTION).ok
+    both = known.run(f"%cost compare --opencost {url}")
+    assert both.ok and "the whole cluster" in both.data["text/html"]
+    # Without anybody who counts there is this machine.
+    alone = known.run("%cost cluster --since 1h")
+    assert alone.ok and "cores" in alone.result and "--opencost" in alone.result
+    assert known.run("%cost cluster --opencost http://127.0.0.1:1").ename == "EndpointError"

@@ -1,12 +1,14 @@
 """Notebooks executed through `jupyter nbconvert`, as people do it in scripts."""
 
 import os
+import shutil
 import subprocess
 import sys
 
 import nbformat
 import pytest
 from conftest import NOTEBOOKS, notebook
+from openai_server import Server
 
 OFFLINE = ["--HTMLExporter.mathjax_url=", "--HTMLExporter.require_js_url="]
 
@@ -64,3 +66,16 @@ def test_the_first_notebook_runs_on_the_articles_of_a_person(tmp_path, articles)
     assert done.returncode == 0, done.stderr
     executed = nbformat.read(tmp_path / "01_make_sense_of_articles.ipynb", as_version=4)
     assert "Marie Curie" in str(executed.cells)
+
+
+@pytest.mark.parametrize("name", ["02_ask_and_compare.ipynb", "03_what_it_costs.ipynb"])
+def test_the_notebooks_about_models_run_against_a_stand_in(tmp_path, name):
+    # The notebook looks for `articles` beside itself, and writes there.
+    folder = shutil.copytree(NOTEBOOKS, tmp_path / "notebooks")
+    with Server(models=("test-model",)) as server:
+        env = {"OPENAI_BASE_URL": server.url, "OPENAI_API_KEY": "unused", "MLK8S_STATE": str(tmp_path / "state")}
+        done = nbconvert("--execute", "--to", "html", "--output-dir", tmp_path, folder / name, env=env)
+        assert done.returncode == 0, done.stderr
+        assert len(server.requests) > 2
+    page = (tmp_path / name).with_suffix(".html").read_text()
+    assert "test-model" in page and "unused" not in page

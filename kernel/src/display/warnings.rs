@@ -26,7 +26,7 @@ pub(crate) fn bundle(n: usize, text: &str) -> Map<String, Value> {
 }
 
 /// `text` without the sequences that colour it.
-fn without_colours(text: &str) -> String {
+pub(crate) fn without_colours(text: &str) -> String {
     let mut out = String::new();
     let mut pieces = text.split('\u{1b}');
     out.push_str(pieces.next().unwrap_or_default());

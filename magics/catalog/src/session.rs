@@ -24,6 +24,10 @@ pub struct Session {
     imports: Vec<Import>,
     /// Models, and who asks them.
     pub(crate) models: Models,
+    /// The last Rust cell that failed, with its error.
+    failed: Option<(String, String)>,
+    /// What the next cell is to hold.
+    next_input: Option<String>,
 }
 
 /// A value that magics know by name.
@@ -78,12 +82,33 @@ impl Session {
             values: BTreeMap::new(),
             imports: Vec::new(),
             models,
+            failed: None,
+            next_input: None,
         }
     }
 
     /// Says who asks models, and where that is written down.
     pub fn set_who(&mut self, who: Who) {
         self.models = Models::new(who, self.state_dir.clone());
+    }
+
+    /// Says that the Rust cell `code` failed with `error`.
+    pub fn set_failed(&mut self, code: &str, error: String) {
+        self.failed = Some((code.to_owned(), error));
+    }
+
+    /// The last Rust cell that failed, with its error.
+    pub(crate) fn failed(&self) -> Option<&(String, String)> {
+        self.failed.as_ref()
+    }
+
+    pub(crate) fn set_next_input(&mut self, code: String) {
+        self.next_input = Some(code);
+    }
+
+    /// What a magic wants the next cell to hold; it is handed over once.
+    pub fn take_next_input(&mut self) -> Option<String> {
+        self.next_input.take()
     }
 
     /// Says which cell runs, by its execution count.

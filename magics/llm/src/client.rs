@@ -156,6 +156,15 @@ impl Client {
         }
     }
 
+    /// What a server of costs answers at `url`, as JSON.
+    pub fn fetch(&self, url: &str) -> Result<serde_json::Value, LlmError> {
+        let fetched = self
+            .runtime
+            .block_on(http::get(&self.shared.http, url, None, CHECK));
+        fetched
+            .map_err(|failure| attempt::error(&Endpoint::new("cluster costs", url), CHECK, failure))
+    }
+
     /// The ledger, for whoever wants to look into it.
     pub fn ledger<T: Send + 'static>(
         &self,

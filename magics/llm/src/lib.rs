@@ -3,6 +3,7 @@
 //! [`Client`] is the one way to a model. Each call is looked up among earlier answers, held against the budgets, set
 //! down in the [`ledger`], let through by the gate of its server, sent, and settled.
 
+pub mod allocation;
 pub mod budget;
 mod cache;
 pub mod call;

@@ -6,6 +6,7 @@ mod compare;
 mod corpus;
 mod cost;
 mod endpoint;
+mod fix;
 mod help;
 mod kg;
 mod lsmagic;
@@ -23,6 +24,7 @@ pub const ALL: &[Entry] = &[
     Entry::of::<kg::Kg>("kg", Form::Line),
     Entry::of::<ask::Ask>("ask", Form::Cell),
     Entry::of::<compare::Compare>("compare", Form::Cell),
+    Entry::of::<fix::Fix>("fix", Form::Line),
     Entry::of::<endpoint::Endpoint>("endpoint", Form::Line),
     Entry::of::<cost::Cost>("cost", Form::Line),
     Entry::of::<budget::Budget>("budget", Form::Line),

@@ -68,7 +68,10 @@ pub(in super::super) fn message(role: Role, content: &str) -> Message {
 }
 
 /// The answer to `wanted`, shown while it is written.
-pub(super) fn streamed(wanted: &ModelCall, call: &mut Call) -> Result<Answer, MagicError> {
+pub(in super::super) fn streamed(
+    wanted: &ModelCall,
+    call: &mut Call,
+) -> Result<Answer, MagicError> {
     let client = call.session.models.client()?;
     let shown = Mutex::new((String::new(), Instant::now()));
     let on_piece = |piece: Piece<'_>| {

@@ -14,7 +14,7 @@ use crate::magic::{Example, Magic};
 use crate::names::ValueName;
 use crate::view::{ToView, View};
 
-pub(super) use chat::{dollars, footer, message, reply};
+pub(super) use chat::{dollars, footer, message, reply, streamed};
 
 /// Ask a model, a knowledge graph, or both
 #[derive(Debug, Parser)]

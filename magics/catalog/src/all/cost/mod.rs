@@ -1,13 +1,14 @@
 //! `%cost`: what prompts cost, what they would have cost elsewhere, and what one's own machine costs.
 
 mod chart;
+mod cluster;
 mod count;
+mod elsewhere;
 
 use clap::{Parser, ValueEnum};
 use mlk8s_llm::ledger::{By as LedgerBy, Filter, Summary};
 use mlk8s_llm::local::{Machine, Rates};
-use mlk8s_llm::price::{PriceList, PriceLists, Usage};
-use mlk8s_llm::row::Row;
+use mlk8s_llm::price::{PriceList, PriceLists};
 
 use super::since::Since;
 use crate::call::Call;
@@ -25,12 +26,17 @@ const ELSEWHERE: [&str; 4] = [
     "claude-sonnet-4-5",
     "gemini-2.5-flash",
 ];
+/// The model of the bar that stands for a hosted API.
+const COMPARED: &str = "gpt-5-mini";
 /// Rows of the table.
 const ROWS: usize = 30;
 
 /// What prompts cost, here and elsewhere
 #[derive(Debug, Parser)]
 pub(super) struct Cost {
+    /// What is counted
+    #[arg(default_value = "prompts")]
+    what: What,
     /// Since when: 12h, 7d, 4w, a day, or all
     #[arg(long, value_name = "TIME", default_value = "30d")]
     since: Since,
@@ -49,12 +55,28 @@ pub(super) struct Cost {
     /// Graphics processors that local calls keep busy
     #[arg(long, value_name = "N", default_value = "1")]
     gpus: f64,
+    /// What the cluster's costs are grouped by: namespace, controller, node, label:NAME
+    #[arg(long, value_name = "NAME", default_value = "namespace")]
+    aggregate: String,
+    /// Where OpenCost or Kubecost is; else `MLK8S_OPENCOST`
+    #[arg(long, value_name = "URL")]
+    opencost: Option<String>,
     /// Take over the table `llm_inference_log` of this database first
     #[arg(long, value_name = "FILE|URL")]
     import: Option<String>,
     /// Write the calls into the table `llm_inference_log` of this database
     #[arg(long, value_name = "FILE|URL")]
     export: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum What {
+    /// Calls of models
+    Prompts,
+    /// The cluster, or without one this machine
+    Cluster,
+    /// Both in one chart
+    Compare,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -88,6 +110,11 @@ impl Magic for Cost {
     type Outcome = Counted;
 
     fn run(self, call: &mut Call) -> Result<Counted, MagicError> {
+        if self.what == What::Cluster {
+            return self
+                .cluster(call)
+                .map(|(views, _)| Counted(View::Stack(views)));
+        }
         let client = call.session.models.client()?;
         let mut views = Vec::new();
         if let Some(from) = self.import.clone() {
@@ -150,7 +177,22 @@ impl Magic for Cost {
             own,
             &rates.source,
         )?));
-        views.push(View::Chart(chart::chart(&groups, self.by)));
+        if self.what == What::Compare {
+            let (more, cluster) = self.cluster(call)?;
+            views.extend(
+                more.into_iter()
+                    .filter(|view| !matches!(view, View::Chart(_))),
+            );
+            let there = self.at(COMPARED, &sum(&groups), &sample, list, false)?;
+            views.push(View::Chart(chart::compared(
+                sum(&groups).paid_usd,
+                own,
+                there,
+                cluster,
+            )));
+        } else {
+            views.push(View::Chart(chart::chart(&groups, self.by)));
+        }
         Ok(Counted(View::Stack(views)))
     }
 }
@@ -242,108 +284,6 @@ impl Cost {
             rows,
             note: notes.join("; "),
         }
-    }
-
-    /// What the same calls would have cost by the token, and what one's own machine cost by the hour.
-    fn elsewhere(
-        &self,
-        groups: &[Summary],
-        sample: &[Row],
-        list: &PriceList,
-        hours: f64,
-        own: f64,
-        source: &str,
-    ) -> Result<Table, MagicError> {
-        let total = sum(groups);
-        let spent = total.paid_usd + own;
-        let mut rows = vec![
-            vec![
-                "spent by the token".to_owned(),
-                dollars(total.paid_usd),
-                String::new(),
-            ],
-            vec![
-                format!("own machine, {hours:.2} busy hours"),
-                dollars(own),
-                String::new(),
-            ],
-        ];
-        let named = !self.than.is_empty();
-        let models: Vec<&str> = if named {
-            self.than.iter().map(String::as_str).collect()
-        } else {
-            ELSEWHERE.to_vec()
-        };
-        for model in models {
-            let Some(there) = self.at(model, &total, sample, list, named)? else {
-                continue;
-            };
-            let saved = there - spent;
-            let verdict = if saved >= 0.0 {
-                format!("{} saved", dollars(saved))
-            } else {
-                format!("{} lost", dollars(-saved))
-            };
-            rows.push(vec![format!("at {model}"), dollars(there), verdict]);
-        }
-        Ok(Table {
-            title: "the same calls elsewhere".to_owned(),
-            columns: vec![
-                Column::text(""),
-                Column::number("cost"),
-                Column::number("by what was spent here"),
-            ],
-            rows,
-            note: format!(
-                "prices of {}; tokens {}; batch calls at batch prices; hours at {source}",
-                list.id,
-                if self.as_counted {
-                    "as the ledger has them".to_owned()
-                } else {
-                    format!(
-                        "counted with each model's own tokenizer, judged by the newest {} calls",
-                        sample.len()
-                    )
-                }
-            ),
-        })
-    }
-
-    /// What the calls would have cost at `model`; `None` when it has no price and nobody has `named` it.
-    fn at(
-        &self,
-        model: &str,
-        total: &Summary,
-        sample: &[Row],
-        list: &PriceList,
-        named: bool,
-    ) -> Result<Option<f64>, MagicError> {
-        let Some(price) = list.price(model) else {
-            if !named {
-                return Ok(None);
-            }
-            let near = list
-                .nearest(model)
-                .map(|near| format!("did you mean `{near}`? "));
-            let message = format!("`{model}` has no price in the list `{}`", list.id);
-            let hint = format!(
-                "{}a file in `prices` of the state directory adds prices",
-                near.unwrap_or_default()
-            );
-            return Err(MagicError::new(ErrorKind::NotFound, message).with_hint(hint));
-        };
-        let (mut prompt, mut completion, batch) = count::ratios(sample, model);
-        if self.as_counted {
-            (prompt, completion) = (1.0, 1.0);
-        }
-        let usage = Usage {
-            prompt: count::scaled(total.prompt_tokens, prompt),
-            cached: 0,
-            completion: count::scaled(total.completion_tokens, completion),
-        };
-        let full = mlk8s_llm::price::cost(price, &usage, false);
-        let cheap = mlk8s_llm::price::cost(price, &usage, true);
-        Ok(Some(full * (1.0 - batch) + cheap * batch))
     }
 }
 

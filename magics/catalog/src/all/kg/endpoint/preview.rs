@@ -17,6 +17,9 @@ impl Work<'_> {
         let mut open = 0;
         let (mut prompt, mut text_tokens) = (0_u64, 0_u64);
         for task in self.tasks.borrow().iter() {
+            if call.cancel.is_raised() {
+                return Err(MagicError::new(ErrorKind::Interrupted, "nothing was sent"));
+            }
             let question = self.question(task);
             if client.has_answer(&question) {
                 continue;
