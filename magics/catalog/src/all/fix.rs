@@ -65,7 +65,7 @@ impl Magic for Fix {
         match code_block(&answer.text) {
             Some(code) => call.session.set_next_input(code),
             None if view.warning.is_empty() => {
-                "there is no cell in the answer".clone_into(&mut view.warning)
+                "there is no cell in the answer".clone_into(&mut view.warning);
             }
             None => {}
         }

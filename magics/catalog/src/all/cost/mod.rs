@@ -6,6 +6,7 @@ mod count;
 mod elsewhere;
 
 use clap::{Parser, ValueEnum};
+use mlk8s_llm::Client;
 use mlk8s_llm::ledger::{By as LedgerBy, Filter, Summary};
 use mlk8s_llm::local::{Machine, Rates};
 use mlk8s_llm::price::{PriceList, PriceLists};
@@ -116,19 +117,8 @@ impl Magic for Cost {
                 .map(|(views, _)| Counted(View::Stack(views)));
         }
         let client = call.session.models.client()?;
-        let mut views = Vec::new();
-        if let Some(from) = self.import.clone() {
-            let report = client.ledger(move |ledger| ledger.import_log(&from))?;
-            views.push(View::Text(format!(
-                "{} calls taken over, {} were there already, {} have no time and were left",
-                report.imported, report.skipped, report.undated
-            )));
-        }
+        let mut views = self.exchange(&client)?;
         let since = self.since.ms;
-        if let Some(to) = self.export.clone() {
-            let n = client.ledger(move |ledger| ledger.export_log(&to, since))?;
-            views.push(View::Text(format!("{n} calls written")));
-        }
         let by = self.by.ledger();
         let groups = client.ledger(move |ledger| ledger.summaries(since, by))?;
         if groups.iter().map(|group| group.calls).sum::<i64>() == 0 {
@@ -146,37 +136,11 @@ impl Magic for Cost {
             ..Filter::default()
         };
         let sample = client.ledger(move |ledger| ledger.rows(&newest))?;
-        let busy = client.ledger(move |ledger| ledger.busy_hours(since))?;
-        let local: Vec<String> = call
-            .session
-            .models
-            .endpoints()?
-            .all()
-            .into_iter()
-            .filter(|e| e.local)
-            .map(|e| e.name)
-            .collect();
-        let rates = Rates::open(call.session.models.state())
-            .map_err(|error| MagicError::new(ErrorKind::Input, error.to_string()))?;
-        let hours: f64 = busy
-            .iter()
-            .filter(|(name, _)| local.contains(name))
-            .map(|(_, hours)| hours)
-            .sum();
-        let machine = Machine {
-            gpus: self.gpus,
-            ..Machine::default()
-        };
-        let own = rates.hours_cost(&machine, hours);
+        let (hours, own, source) = self.own(call, &client)?;
         views.push(View::Table(self.table(&groups)));
-        views.push(View::Table(self.elsewhere(
-            &groups,
-            &sample,
-            list,
-            hours,
-            own,
-            &rates.source,
-        )?));
+        views.push(View::Table(
+            self.elsewhere(&groups, &sample, list, hours, own, &source)?,
+        ));
         if self.what == What::Compare {
             let (more, cluster) = self.cluster(call)?;
             views.extend(
@@ -222,6 +186,56 @@ impl By {
 }
 
 impl Cost {
+    /// Takes calls over from another log, and writes them into one, where that is wanted.
+    fn exchange(&self, client: &Client) -> Result<Vec<View>, MagicError> {
+        let since = self.since.ms;
+        let mut views = Vec::new();
+        if let Some(from) = self.import.clone() {
+            let report = client.ledger(move |ledger| ledger.import_log(&from))?;
+            views.push(View::Text(format!(
+                "{} calls taken over, {} were there already, {} have no time and were left",
+                report.imported, report.skipped, report.undated
+            )));
+        }
+        if let Some(to) = self.export.clone() {
+            let n = client.ledger(move |ledger| ledger.export_log(&to, since))?;
+            views.push(View::Text(format!("{n} calls written")));
+        }
+        Ok(views)
+    }
+
+    /// Hours in which one's own servers had calls to answer, what they cost, and whose rates those are.
+    fn own(&self, call: &Call, client: &Client) -> Result<(f64, f64, String), MagicError> {
+        let since = self.since.ms;
+        let busy = client.ledger(move |ledger| ledger.busy_hours(since))?;
+        let local: Vec<String> = call
+            .session
+            .models
+            .endpoints()?
+            .all()
+            .into_iter()
+            .filter(|e| e.local)
+            .map(|e| e.name)
+            .collect();
+        let rates = Rates::open(call.session.models.state())
+            .map_err(|error| MagicError::new(ErrorKind::Input, error.to_string()))?;
+        let hours: f64 = busy
+            .iter()
+            .filter(|(name, _)| local.contains(name))
+            .map(|(_, hours)| hours)
+            .sum();
+        let machine = Machine {
+            gpus: self.gpus,
+            ..Machine::default()
+        };
+        // Whoever has told us the price of electricity owns the machine already.
+        let usd = rates.power.as_ref().map_or_else(
+            || rates.hours_cost(&machine, hours),
+            |power| power.hours_cost(hours),
+        );
+        Ok((hours, usd, rates.source))
+    }
+
     fn list<'a>(&self, lists: &'a PriceLists) -> Result<&'a PriceList, MagicError> {
         let Some(id) = &self.prices else {
             return Ok(lists.latest());
