@@ -20,6 +20,11 @@ const RESERVED: usize = 8;
 const EPOCH: usize = 2;
 /// Epochs between two probes.
 const REST: usize = 4;
+/// How much longer answers take, at twice as many calls, when the server has begun to queue them.
+const QUEUED: f64 = 1.5;
+/// Least distance of two batch calls, against the one at which answers come. Calls that were sent together end together,
+/// and whoever comes between would wait for all of them.
+const APART: f64 = 0.7;
 
 /// The gate of one server.
 #[derive(Debug)]
@@ -35,8 +40,12 @@ struct State {
     batch: usize,
     interactive: usize,
     waiting_interactive: usize,
-    /// Batch calls wait until then.
+    /// Batch calls wait until then, because the server wants it.
     pause: Option<Instant>,
+    /// The next batch call waits until then, so that they come one by one.
+    next_batch: Option<Instant>,
+    /// Seconds that an answer takes, on the whole.
+    latency: f64,
     search: Search,
 }
 
@@ -50,6 +59,10 @@ struct Search {
     was_full: bool,
     /// Answers a second at the limit before the last step.
     rate: f64,
+    /// Seconds that the answers of this epoch took together.
+    seconds: f64,
+    /// Seconds that one took in the epoch before the last step.
+    latency: f64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,12 +96,16 @@ impl Gate {
                 interactive: 0,
                 waiting_interactive: 0,
                 pause: None,
+                next_batch: None,
+                latency: 0.0,
                 search: Search {
                     step: if fixed { Step::Fixed } else { Step::Double },
                     begun: Instant::now(),
                     answers: 0,
                     was_full: false,
                     rate: 0.0,
+                    seconds: 0.0,
+                    latency: 0.0,
                 },
             }),
             changed: Notify::new(),
@@ -109,7 +126,7 @@ impl Gate {
                 if state.admits(class) {
                     match class {
                         Class::Interactive => state.interactive += 1,
-                        Class::Batch => state.batch += 1,
+                        Class::Batch => state.send_batch(Instant::now()),
                     }
                     return Pass {
                         gate: Arc::clone(self),
@@ -117,7 +134,7 @@ impl Gate {
                     };
                 }
                 state.search.was_full = true;
-                state.pause
+                state.pause.max(state.next_batch)
             };
             match pause {
                 Some(until) => {
@@ -131,9 +148,9 @@ impl Gate {
         }
     }
 
-    /// Takes note of an answer.
-    pub(crate) fn answered(&self) {
-        self.state().count(Instant::now());
+    /// Takes note of an answer that took `time`.
+    pub(crate) fn answered(&self, time: Duration) {
+        self.state().count(Instant::now(), time.as_secs_f64());
         self.changed.notify_waiters();
     }
 
@@ -162,14 +179,37 @@ impl State {
         match class {
             Class::Interactive => room || self.interactive < self.limit.div_ceil(RESERVED),
             Class::Batch => {
-                self.pause = self.pause.filter(|until| *until > Instant::now());
-                room && self.waiting_interactive == 0 && self.pause.is_none()
+                let now = Instant::now();
+                self.pause = self.pause.filter(|until| *until > now);
+                self.next_batch = self.next_batch.filter(|until| *until > now);
+                let may_come = self.pause.is_none() && self.next_batch.is_none();
+                room && self.waiting_interactive == 0 && may_come
             }
         }
     }
 
-    fn count(&mut self, now: Instant) {
+    fn send_batch(&mut self, now: Instant) {
+        self.batch += 1;
+        let apart = APART * self.latency / self.limit.max(1) as f64;
+        self.next_batch = (apart > 0.001).then(|| now + Duration::from_secs_f64(apart));
+    }
+
+    fn count(&mut self, now: Instant, seconds: f64) {
         self.search.answers += 1;
+        self.search.seconds += seconds;
+        self.latency = if self.latency > 0.0 {
+            0.9 * self.latency + 0.1 * seconds
+        } else {
+            seconds
+        };
+        let mean = self.search.seconds / self.search.answers as f64;
+        let enough = self.search.answers >= (self.limit / 4).max(3);
+        let is_queue = self.search.latency > 0.0 && mean > QUEUED * self.search.latency;
+        if self.search.step == Step::Double && enough && is_queue {
+            // There is no need to wait for the end of the epoch: it gets no better.
+            self.limit = (self.limit / 2).max(1);
+            return self.search.begin(Step::Rest(REST, true), now);
+        }
         if self.search.answers < (EPOCH * self.limit).max(6) {
             return;
         }
@@ -194,6 +234,7 @@ impl State {
                     return Step::Rest(REST, true);
                 }
                 self.search.rate = rate;
+                self.search.latency = self.search.seconds / self.search.answers.max(1) as f64;
                 if self.limit == self.most {
                     return Step::Rest(REST, true);
                 }
@@ -237,6 +278,7 @@ impl Search {
         }
         self.begun = now;
         self.answers = 0;
+        self.seconds = 0.0;
         self.was_full = false;
     }
 }
@@ -285,7 +327,9 @@ mod tests {
             let at_once = state.limit.min(slots) as f64;
             now += Duration::from_secs_f64(1.0 / at_once);
             state.search.was_full = true;
-            state.count(now);
+            // What is beyond the places waits for one.
+            let seconds = state.limit as f64 / at_once;
+            state.count(now, seconds);
         }
         state.limit
     }
@@ -294,8 +338,10 @@ mod tests {
     fn the_limit_finds_what_a_server_can_bear() {
         for slots in [1, 3, 8, 20] {
             let limit = found(slots, 4000);
+            // It may just be probing what a little less, or a little more, does.
+            let probe = slots / RESERVED + 1;
             assert!(
-                limit >= slots && limit <= slots + slots / 4 + 1,
+                limit + probe >= slots && limit <= slots + slots / 4 + probe,
                 "{slots}: {limit}"
             );
         }

@@ -63,7 +63,7 @@ impl Shared {
             drop(pass);
             let failure = match sent {
                 Ok(reply) => {
-                    gate.answered();
+                    gate.answered(reply.total);
                     return Ok(open.settle(reply, wished, attempt));
                 }
                 Err(failure) => failure,
