@@ -72,18 +72,13 @@ pub(super) fn ask(
             call.session.put_text(ask.name.as_str(), &guided.text)?;
             let views = vec![
                 simple,
-                cited(
-                    &wanted,
-                    &guided,
-                    &found,
-                    &format!("{model} guided by `{kg}`"),
-                ),
+                cited(&wanted, &guided, &found, &format!("{model} guided by {kg}")),
             ];
             return Ok(View::Replies(views));
         }
     };
     call.session.put_text(ask.name.as_str(), &guided.text)?;
-    let title = format!("{model} guided by `{kg}`");
+    let title = format!("{model} guided by {kg}");
     Ok(View::Replies(vec![cited(&wanted, &guided, &found, &title)]))
 }
 

@@ -56,7 +56,7 @@ impl Cost {
             columns: vec![
                 Column::text(""),
                 Column::number("cost"),
-                Column::number("by what was spent here"),
+                Column::number("saved or lost"),
             ],
             rows,
             note: format!(
