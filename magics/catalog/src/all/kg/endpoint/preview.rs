@@ -8,7 +8,7 @@ use crate::error::{ErrorKind, MagicError};
 use crate::view::View;
 
 /// Tokens of an answer for each token of text, before anything is known.
-const ANSWER_SHARE: f64 = 0.6;
+const ANSWER_SHARE: f64 = 1.0;
 
 impl Work<'_> {
     /// Says what the work will take, and asks whether to go on where that costs something.
@@ -30,10 +30,15 @@ impl Work<'_> {
             text_tokens += mlk8s_llm::count::tokens(&question.model, passage).0 as u64;
         }
         let share = self.answer_share(call)?;
+        let guess = if share.is_none() {
+            " (a first guess: this model has read nothing yet)"
+        } else {
+            ""
+        };
         let usage = mlk8s_llm::price::Usage {
             prompt,
             cached: 0,
-            completion: (text_tokens as f64 * share) as u64,
+            completion: (text_tokens as f64 * share.unwrap_or(ANSWER_SHARE)) as u64,
         };
         let today = chrono::Local::now().date_naive();
         let price = client.prices().find(&self.pattern.model, today);
@@ -51,7 +56,7 @@ impl Work<'_> {
             String::new()
         };
         let words = format!(
-            "{} documents, {open} calls of {}@{}{kept}: {prompt} tokens of questions, about {} of answers, {cost}",
+            "{} documents, {open} calls of {}@{}{kept}: {prompt} tokens of questions, about {} of answers, {cost}{guess}",
             self.waiting.len(),
             self.pattern.model,
             self.pattern.endpoint.name,
@@ -71,7 +76,7 @@ impl Work<'_> {
     }
 
     /// Tokens of an answer for each token of a passage, from what this model has answered before.
-    fn answer_share(&self, call: &mut Call) -> Result<f64, MagicError> {
+    fn answer_share(&self, call: &mut Call) -> Result<Option<f64>, MagicError> {
         let client = call.session.models.client()?;
         let filter = mlk8s_llm::ledger::Filter {
             model: Some(self.pattern.model.clone()),
@@ -93,10 +98,6 @@ impl Work<'_> {
             text += mlk8s_llm::count::tokens(&row.model, passage).0 as f64;
             answer += row.completion_tokens as f64;
         }
-        Ok(if text > 0.0 {
-            answer / text
-        } else {
-            ANSWER_SHARE
-        })
+        Ok((text > 0.0).then(|| answer / text))
     }
 }
