@@ -1,35 +1,17 @@
 //! `magic`: what one magic that does nothing costs, from request to idle, next to ipykernel in the same run.
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 
-use anyhow::{Context, bail};
+use crate::client;
 
-/// Runs the client in the private environment that `cargo devbox` made.
+/// Runs the client.
 pub(crate) fn run(_data: &Path, out: &mut dyn Write) -> anyhow::Result<()> {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let venv =
-        std::env::var_os("MLK8S_VENV").map_or_else(|| here.join("../.mlk8s/venv"), PathBuf::from);
-    let python = venv.join("bin/python");
-    if !python.exists() {
-        bail!(
-            "no environment at `{}`: run `cargo devbox run` first",
-            venv.display()
-        );
-    }
-    let measured = Command::new(&python)
-        .arg(here.join("benches/magic.py"))
-        .args(["mlk8s-rust", "%lsmagic", "python3", "pass"])
-        .output()
-        .with_context(|| format!("cannot run `{}`", python.display()))?;
-    if !measured.status.success() {
-        bail!(
-            "the client failed: {}",
-            String::from_utf8_lossy(&measured.stderr)
-        );
-    }
-    out.write_all(&measured.stdout)?;
+    client::run(
+        "magic.py",
+        &["mlk8s-rust", "%lsmagic", "python3", "pass"],
+        out,
+    )?;
     writeln!(out, "wanted: at most 5 ms for the magic")?;
     Ok(())
 }

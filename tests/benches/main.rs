@@ -5,6 +5,7 @@
 
 mod build;
 mod carb;
+mod client;
 mod kernel;
 mod layout;
 mod magic;

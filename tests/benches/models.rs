@@ -1,34 +1,11 @@
 //! `models`: what lies between a notebook and a model, measured against the stand-in server of the tests.
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 
-use anyhow::{Context, bail};
+use crate::client;
 
-/// Runs the client in the private environment that `cargo devbox` made.
+/// Runs the client.
 pub(crate) fn run(_data: &Path, out: &mut dyn Write) -> anyhow::Result<()> {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let venv =
-        std::env::var_os("MLK8S_VENV").map_or_else(|| here.join("../.mlk8s/venv"), PathBuf::from);
-    let python = venv.join("bin/python");
-    if !python.exists() {
-        bail!(
-            "no environment at `{}`: run `cargo devbox run` first",
-            venv.display()
-        );
-    }
-    let measured = Command::new(&python)
-        .arg(here.join("benches/models.py"))
-        .env("PYTHONDONTWRITEBYTECODE", "1")
-        .output()
-        .with_context(|| format!("cannot run `{}`", python.display()))?;
-    if !measured.status.success() {
-        bail!(
-            "the client failed: {}",
-            String::from_utf8_lossy(&measured.stderr)
-        );
-    }
-    out.write_all(&measured.stdout)?;
-    Ok(())
+    client::run("models.py", &[], out)
 }

@@ -70,6 +70,18 @@ impl Allocations {
         })
     }
 
+    /// The sum of everything, called `together`.
+    pub fn together(&self) -> Allocation {
+        let mut all = Allocation {
+            name: "together".to_owned(),
+            ..Allocation::default()
+        };
+        for one in self.steps.iter().flat_map(|(_, costs)| costs) {
+            all.add(one);
+        }
+        all
+    }
+
     /// The sums over all steps, the dearest first.
     pub fn sums(&self) -> Vec<Allocation> {
         let mut sums: BTreeMap<&str, Allocation> = BTreeMap::new();

@@ -102,12 +102,7 @@ impl Budgets {
     /// Those in the directory `state`.
     pub fn open(state: &Path) -> Result<Budgets, LlmError> {
         let file = state.join("budgets.json");
-        let all = match std::fs::read_to_string(&file) {
-            Ok(text) => serde_json::from_str(&text).map_err(|error| wrong(&file, &error))?,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
-            // A limit that cannot be read is not to be taken for none.
-            Err(error) => return Err(wrong(&file, &error)),
-        };
+        let all = crate::settings::read(&file)?;
         Ok(Budgets { file, all })
     }
 
@@ -136,16 +131,7 @@ impl Budgets {
     }
 
     fn save(&self) -> Result<(), LlmError> {
-        let text =
-            serde_json::to_string_pretty(&self.all).map_err(|error| wrong(&self.file, &error))?;
-        crate::settings::replace(&self.file, &text).map_err(|error| wrong(&self.file, &error))
-    }
-}
-
-fn wrong(file: &Path, error: &dyn fmt::Display) -> LlmError {
-    LlmError::Settings {
-        path: file.display().to_string(),
-        why: error.to_string(),
+        crate::settings::write(&self.file, &self.all)
     }
 }
 

@@ -181,11 +181,7 @@ impl Endpoints {
     /// Those in the directory `state`.
     pub fn open(state: &Path) -> Result<Endpoints, LlmError> {
         let file = state.join("endpoints.json");
-        let kept = match std::fs::read_to_string(&file) {
-            Ok(text) => serde_json::from_str(&text).map_err(|error| wrong(&file, &error))?,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Kept::default(),
-            Err(error) => return Err(wrong(&file, &error)),
-        };
+        let kept = crate::settings::read(&file)?;
         Ok(Endpoints { file, kept })
     }
 
@@ -248,16 +244,7 @@ impl Endpoints {
     }
 
     fn save(&self) -> Result<(), LlmError> {
-        let text =
-            serde_json::to_string_pretty(&self.kept).map_err(|error| wrong(&self.file, &error))?;
-        crate::settings::replace(&self.file, &text).map_err(|error| wrong(&self.file, &error))
-    }
-}
-
-fn wrong(file: &Path, error: &dyn fmt::Display) -> LlmError {
-    LlmError::Settings {
-        path: file.display().to_string(),
-        why: error.to_string(),
+        crate::settings::write(&self.file, &self.kept)
     }
 }
 

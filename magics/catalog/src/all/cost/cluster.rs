@@ -3,7 +3,7 @@
 use mlk8s_llm::allocation::{Allocation, Allocations, this_machine};
 use mlk8s_llm::local::Rates;
 
-use super::{Cost, chart, dollars};
+use super::{Cost, chart, exact_dollars};
 use crate::call::Call;
 use crate::error::{ErrorKind, MagicError};
 use crate::view::{Column, Table, View};
@@ -61,22 +61,9 @@ impl Cost {
 
     fn shown(&self, costs: &Allocations, place: &str) -> (Vec<View>, f64) {
         let sums = costs.sums();
-        let total: f64 = sums.iter().map(Allocation::total).sum();
+        let all = costs.together();
         let mut rows: Vec<Vec<String>> = sums.iter().take(SHOWN).map(row).collect();
-        rows.push(row(&sums.iter().fold(
-            Allocation {
-                name: "together".to_owned(),
-                ..Allocation::default()
-            },
-            |mut all, one| {
-                all.cpu += one.cpu;
-                all.ram += one.ram;
-                all.gpu += one.gpu;
-                all.storage += one.storage;
-                all.other += one.other;
-                all
-            },
-        )));
+        rows.push(row(&all));
         let table = Table {
             title: format!(
                 "the cluster since {}, by {}",
@@ -93,7 +80,7 @@ impl Cost {
             .collect();
         (
             vec![View::Table(table), View::Chart(chart::days(costs, &names))],
-            total,
+            all.total(),
         )
     }
 
@@ -142,12 +129,12 @@ fn columns(what: &str) -> Vec<Column> {
 fn row(one: &Allocation) -> Vec<String> {
     vec![
         one.name.clone(),
-        dollars(one.cpu),
-        dollars(one.ram),
-        dollars(one.gpu),
-        dollars(one.storage),
-        dollars(one.other),
-        dollars(one.total()),
+        exact_dollars(one.cpu),
+        exact_dollars(one.ram),
+        exact_dollars(one.gpu),
+        exact_dollars(one.storage),
+        exact_dollars(one.other),
+        exact_dollars(one.total()),
     ]
 }
 

@@ -4,7 +4,7 @@ use mlk8s_llm::ledger::Summary;
 use mlk8s_llm::price::{PriceList, Usage};
 use mlk8s_llm::row::Row;
 
-use super::{Cost, ELSEWHERE, count, dollars, sum};
+use super::{Cost, ELSEWHERE, count, exact_dollars, sum};
 use crate::error::{ErrorKind, MagicError};
 use crate::view::{Column, Table};
 
@@ -24,12 +24,12 @@ impl Cost {
         let mut rows = vec![
             vec![
                 "spent by the token".to_owned(),
-                dollars(total.paid_usd),
+                exact_dollars(total.paid_usd),
                 String::new(),
             ],
             vec![
                 format!("own machine, {hours:.2} busy hours"),
-                dollars(own),
+                exact_dollars(own),
                 String::new(),
             ],
         ];
@@ -45,11 +45,11 @@ impl Cost {
             };
             let saved = there - spent;
             let verdict = if saved >= 0.0 {
-                format!("{} saved", dollars(saved))
+                format!("{} saved", exact_dollars(saved))
             } else {
-                format!("{} lost", dollars(-saved))
+                format!("{} lost", exact_dollars(-saved))
             };
-            rows.push(vec![format!("at {model}"), dollars(there), verdict]);
+            rows.push(vec![format!("at {model}"), exact_dollars(there), verdict]);
         }
         Ok(Table {
             title: "the same calls elsewhere".to_owned(),

@@ -302,7 +302,7 @@ impl Cost {
 }
 
 /// An amount to the hundredth of a cent: sums are compared with bills.
-fn dollars(usd: f64) -> String {
+fn exact_dollars(usd: f64) -> String {
     if usd == 0.0 || usd.abs() >= 0.0001 {
         format!("${usd:.4}")
     } else {
@@ -340,7 +340,7 @@ fn row(group: &Summary) -> Vec<String> {
         group.cached.to_string(),
         group.prompt_tokens.to_string(),
         group.completion_tokens.to_string(),
-        dollars(group.paid_usd),
+        exact_dollars(group.paid_usd),
     ]
 }
 
