@@ -21,7 +21,7 @@ impl Bench {
         let python = doctor::check(places, say)?;
         compile::programs(places, say)?;
         // Some figures are taken as a Python client sees them.
-        python::prepare(places, say, &python, &[python::JUPYTER])?;
+        python::prepare(places, say, &python, &[python::JUPYTER, python::MODELS])?;
         jupyter::install_here(places, say)?;
         let mut command = process::clean_command(places.built("mlk8s-bench"));
         command

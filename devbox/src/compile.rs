@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -70,6 +71,9 @@ fn build(places: &Places, say: &mut Say, arguments: &[&str], step: &str, what: &
     Ok(())
 }
 
+/// Names the folder of the compiler for CUDA.
+const CUDA: &str = "MLK8S_CUDA";
+
 /// Runs cargo on this terminal.
 pub(crate) fn run<S: AsRef<OsStr>>(places: &Places, arguments: &[S]) -> Result<()> {
     process::inherit(cargo(places).args(arguments))
@@ -78,7 +82,20 @@ pub(crate) fn run<S: AsRef<OsStr>>(places: &Places, arguments: &[S]) -> Result<(
 fn cargo(places: &Places) -> Command {
     let mut command = process::clean_command(settings::cargo());
     command.current_dir(&places.root);
+    if let Some(folder) = cuda_compiler(places) {
+        command.env(CUDA, folder);
+    }
     command
+}
+
+/// Where the compiler for CUDA is, which the environment has as a package for the tests: they compile what runs on GPUs
+/// where there is none.
+fn cuda_compiler(places: &Places) -> Option<PathBuf> {
+    let libraries = std::fs::read_dir(places.venv.join("lib")).ok()?;
+    let folders = libraries
+        .flatten()
+        .map(|entry| entry.path().join("site-packages/nvidia/cu13/lib"));
+    folders.into_iter().find(|folder| folder.is_dir())
 }
 
 /// How far a build is, as its messages tell.

@@ -30,7 +30,7 @@ impl Lab {
     pub(crate) fn run(&self, places: &Places, say: &mut Say) -> Result<()> {
         let python = doctor::check(places, say)?;
         compile::programs(places, say)?;
-        python::prepare(places, say, &python, &[python::JUPYTER])?;
+        python::prepare(places, say, &python, &[python::JUPYTER, python::MODELS])?;
         install_here(places, say)?;
         let notebooks = places.root.join("notebooks");
         let ours = notebooks_in(&notebooks)?;

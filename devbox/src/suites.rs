@@ -33,7 +33,12 @@ impl Test {
         }
         compile::programs(places, say)?;
         compile::tests(places, say)?;
-        python::prepare(places, say, &python, &[python::JUPYTER, python::TESTS])?;
+        python::prepare(
+            places,
+            say,
+            &python,
+            &[python::JUPYTER, python::MODELS, python::TESTS],
+        )?;
         python::install_plugin(places, say)?;
         jupyter::install_here(places, say)?;
         let rust = self.rust(places, say);

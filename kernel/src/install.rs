@@ -43,13 +43,18 @@ impl Install {
     /// Writes the kernelspec and says where.
     pub(crate) fn run(&self) -> Result<()> {
         let program = std::env::current_exe().context("finding this program")?;
-        let data = match (&self.prefix, self.sys_prefix) {
-            (Some(prefix), _) => prefix.join("share/jupyter"),
-            (None, true) => python_prefix()?.join("share/jupyter"),
-            (None, false) => settings::jupyter_data(),
+        let prefix = match &self.prefix {
+            None if self.sys_prefix => Some(python_prefix()?),
+            given => given.clone(),
         };
+        let data = prefix
+            .as_ref()
+            .map_or_else(settings::jupyter_data, |prefix| {
+                prefix.join("share/jupyter")
+            });
         let dir = data.join("kernels").join(NAME);
-        write(&dir, &program).with_context(|| format!("writing `{}`", dir.display()))?;
+        write(&dir, &program, prefix.as_deref())
+            .with_context(|| format!("writing `{}`", dir.display()))?;
         writeln!(
             std::io::stdout(),
             "installed the kernel `{NAME}` in {}",
@@ -59,9 +64,9 @@ impl Install {
     }
 }
 
-fn write(dir: &Path, program: &Path) -> Result<()> {
+fn write(dir: &Path, program: &Path, prefix: Option<&Path>) -> Result<()> {
     std::fs::create_dir_all(dir)?;
-    let mut spec = serde_json::to_string_pretty(&kernelspec(program))?;
+    let mut spec = serde_json::to_string_pretty(&kernelspec(program, prefix))?;
     spec.push('\n');
     std::fs::write(dir.join("kernel.json"), spec)?;
     for (name, logo) in LOGOS {
@@ -70,8 +75,11 @@ fn write(dir: &Path, program: &Path) -> Result<()> {
     Ok(())
 }
 
-fn kernelspec(program: &Path) -> Value {
+fn kernelspec(program: &Path, prefix: Option<&Path>) -> Value {
+    // Models that are Python packages lie in the environment that the kernel belongs to.
+    let env = prefix.map_or(json!({}), |prefix| json!({ settings::PREFIX: prefix }));
     json!({
+        "env": env,
         "argv": [program, "--connection-file", "{connection_file}"],
         "display_name": "Rust (mlk8s)",
         "language": "rust",
@@ -106,7 +114,12 @@ mod tests {
     #[test]
     fn jupyter_finds_what_it_looks_for() {
         let dir = tempfile::tempdir().unwrap();
-        write(dir.path(), Path::new("/opt/mlk8s-kernel")).unwrap();
+        write(
+            dir.path(),
+            Path::new("/opt/mlk8s-kernel"),
+            Some(Path::new("/opt/venv")),
+        )
+        .unwrap();
         let spec: Value =
             serde_json::from_slice(&std::fs::read(dir.path().join("kernel.json")).unwrap())
                 .unwrap();
@@ -119,6 +132,7 @@ mod tests {
             ])
         );
         assert_eq!(spec["interrupt_mode"], "message");
+        assert_eq!(spec["env"], json!({ "MLK8S_PREFIX": "/opt/venv" }));
         for (name, size) in [("logo-32x32.png", 32), ("logo-64x64.png", 64)] {
             let logo = std::fs::read(dir.path().join(name)).unwrap();
             assert_eq!(logo[16..24], [0, 0, 0, size, 0, 0, 0, size], "{name}");

@@ -112,6 +112,13 @@ fn session(settings: &Settings, runtime_dir: &Path) -> Session {
     if let Some(articles) = &settings.articles {
         session.set_default_articles(articles.clone());
     }
+    for place in &settings.models {
+        session.look_for_models_in(place.clone());
+    }
+    session.set_cuda_libraries(settings.cuda.clone());
+    for python in &settings.pythons {
+        session.look_for_models_of(python.clone());
+    }
     session
 }
 

@@ -17,10 +17,16 @@ Environment:
   OPENAI_BASE_URL       the endpoint `env`
   OPENAI_API_KEY        its key; endpoints may name other variables
   MLK8S_ARTICLES        what `%corpus` reads when it is given no path
+  MLK8S_MODELS          directories with models, which magics find by name, separated by `:`
+  MLK8S_CUDA            directories with NVRTC and cuBLAS, where the system does not find them
+  MLK8S_PREFIX          the Python environment that the kernel belongs to; `install` sets it
   MLK8S_PRELUDE         where the built prelude of Rust cells is (else beside this program)
   MLK8S_PRELUDE_SOURCE  where its source is (else where this program was built)
   JPY_PARENT_PID        set by Jupyter: the kernel ends when this process does
   TMPDIR                where cells are compiled";
+
+/// The variable that names the Python environment the kernel belongs to.
+pub(crate) const PREFIX: &str = "MLK8S_PREFIX";
 
 /// Where things are for this run.
 #[derive(Debug, Clone)]
@@ -37,6 +43,12 @@ pub(crate) struct Settings {
     pub(crate) redact: bool,
     /// Who calls.
     pub(crate) user: String,
+    /// Directories in which models are looked for by name.
+    pub(crate) models: Vec<PathBuf>,
+    /// Directories with the libraries of CUDA.
+    pub(crate) cuda: Vec<PathBuf>,
+    /// Pythons that may have models as packages.
+    pub(crate) pythons: Vec<PathBuf>,
     /// The process whose end is also ours.
     pub(crate) parent: Option<u32>,
 }
@@ -57,6 +69,15 @@ impl Settings {
                 .into_iter()
                 .find_map(|name| non_empty(name)?.into_string().ok())
                 .unwrap_or_else(|| "nobody".to_owned()),
+            models: models(),
+            cuda: non_empty("MLK8S_CUDA")
+                .map(|places| env::split_paths(&places).collect())
+                .unwrap_or_default(),
+            pythons: non_empty(PREFIX)
+                .map(|prefix| PathBuf::from(prefix).join("bin/python3"))
+                .into_iter()
+                .chain([PathBuf::from("python3")])
+                .collect(),
             parent: non_empty("JPY_PARENT_PID").and_then(|id| id.to_str()?.parse().ok()),
         }
     }
@@ -73,6 +94,13 @@ impl Settings {
             redact: self.redact,
         }
     }
+}
+
+/// Where models are looked for by name.
+fn models() -> Vec<PathBuf> {
+    let named = non_empty("MLK8S_MODELS");
+    let named = named.iter().flat_map(env::split_paths);
+    named.chain([data_home().join("mlk8s/models")]).collect()
 }
 
 /// Where a person's data is kept; see the XDG base directory specification.

@@ -1,6 +1,7 @@
-//! What a variable of Rust cells holds, as text, for magics that want it in theirs.
+//! What a variable of Rust cells holds, as text or as a table, for magics that want it in theirs.
 
 use std::cell::RefCell;
+use std::path::{Path, PathBuf};
 
 use serde_json::Map;
 
@@ -18,6 +19,37 @@ pub(crate) fn text(kernel: &Kernel, name: &str, cancel: &Cancel) -> Option<Strin
         let code = format!("print!(\"{form}\", {name});");
         let done = kernel.language.evaluate(&code, &[], cancel, &caught);
         done.ok().map(|_| caught.0.into_inner())
+    })
+}
+
+/// The table that the variable `name` is, as an Arrow file in `dir`; `None` when there is no such variable.
+pub(crate) fn frame(
+    kernel: &Kernel,
+    name: &str,
+    dir: &Path,
+    cancel: &Cancel,
+) -> Option<Result<PathBuf, String>> {
+    if !kernel.language.knows(name) {
+        return None;
+    }
+    if let Err(error) = std::fs::create_dir_all(dir) {
+        return Some(Err(format!("cannot use `{}`: {error}", dir.display())));
+    }
+    let path = dir.join(format!("{name}.arrow"));
+    let text = path.display().to_string();
+    let code = format!("::mlk8s_prelude::hand_over(&{name}, {text:?})?;");
+    let done = kernel
+        .language
+        .evaluate(&code, &[], cancel, &Caught::default());
+    Some(match done {
+        Ok(_) => Ok(path),
+        Err(failure) if failure.evalue.contains("HandOver") => {
+            Err(kernel.language.kind(name).map_or_else(
+                || "it is of another type".to_owned(),
+                |kind| format!("it is of the type `{kind}`"),
+            ))
+        }
+        Err(failure) => Err(failure.evalue),
     })
 }
 

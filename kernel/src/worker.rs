@@ -272,12 +272,15 @@ impl Worker {
             })
         };
         let variable = |name: &str| value::text(&kernel, name, &running.cancel);
+        let handed = self.session.handed();
+        let frame = |name: &str| value::frame(&kernel, name, &handed, &running.cancel);
         let mut call = Call {
             session: &mut self.session,
             body,
             cancel: running.cancel.clone(),
             progress: &reporter,
             variable: &variable,
+            frame: &frame,
             confirm: &confirm,
         };
         let result = entry.run(arguments, &mut call);

@@ -18,7 +18,44 @@ pub(crate) fn run(script: &str, arguments: &[&str], out: &mut dyn Write) -> anyh
             venv.display()
         );
     }
-    let measured = Command::new(&python)
+    finish(Command::new(&python), &python, script, arguments, out)
+}
+
+/// Runs `script` with a Python that has what we are compared with: `MLK8S_PEERS` names it.
+pub(crate) fn run_with_peers(
+    script: &str,
+    arguments: &[&str],
+    out: &mut dyn Write,
+) -> anyhow::Result<()> {
+    let Some(python) = std::env::var_os("MLK8S_PEERS").map(PathBuf::from) else {
+        bail!(
+            "what we are compared with is not here: `python3 -m venv peers && peers/bin/pip install scikit-learn \
+             faiss-cpu onnxruntime onnx safetensors tokenizers`, then `MLK8S_PEERS=peers/bin/python`"
+        );
+    };
+    let python = std::path::absolute(python)?;
+    finish(Command::new(&python), &python, script, arguments, out)
+}
+
+/// A program of ours that lies beside this one.
+pub(crate) fn program(name: &str) -> anyhow::Result<PathBuf> {
+    let here = std::env::current_exe()?;
+    let path = here.with_file_name(name);
+    if !path.exists() {
+        bail!("`{name}` is not built: `cargo build --bins`");
+    }
+    Ok(path)
+}
+
+fn finish(
+    mut command: Command,
+    python: &Path,
+    script: &str,
+    arguments: &[&str],
+    out: &mut dyn Write,
+) -> anyhow::Result<()> {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let measured = command
         .arg(here.join("benches").join(script))
         .args(arguments)
         .env("PYTHONDONTWRITEBYTECODE", "1")

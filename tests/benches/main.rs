@@ -6,11 +6,13 @@
 mod build;
 mod carb;
 mod client;
+mod clustering;
 mod kernel;
 mod layout;
 mod magic;
 mod models;
 mod musique;
+mod search;
 mod tagger;
 
 use std::io::Write;
@@ -59,6 +61,16 @@ const ALL: &[Bench] = &[
         name: "models",
         about: "builds and questions against a stand-in for a model: throughput, own cost, whoever waits",
         run: models::run,
+    },
+    Bench {
+        name: "clustering",
+        about: "k-means of rows and answers next to scikit-learn and faiss; encodings (categorical)",
+        run: clustering::run,
+    },
+    Bench {
+        name: "search",
+        about: "a million vectors next to faiss, tokens of MiniLM next to ONNX Runtime",
+        run: search::run,
     },
     Bench {
         name: "kernel",

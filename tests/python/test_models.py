@@ -4,6 +4,7 @@ import http.server
 import json
 import os
 import random
+import re
 import signal
 import sqlite3
 import threading
@@ -316,14 +317,52 @@ def test_a_budget_ends_a_build_and_keeps_what_is_done(known, server, library):
 def test_somebody_is_asked_before_much_is_paid(known, server, library):
     paid(known, server)
     assert known.run(f"%corpus {library} --as docs").ok
-    cell = known.send(BUILD.replace("60", "20"), allow_stdin=True)
-    question = known.prompt(cell)
-    assert "calls of gpt-4o-mini@api" in question["prompt"] and "$" in question["prompt"]
+    build = BUILD.replace("60", "20")
+    cell = known.send(build, allow_stdin=True)
+    question = known.prompt(cell)["prompt"]
+    assert "calls of gpt-4o-mini@api" in question and "$" in question
+    n_read = len(posts(server))
+    assert f"judged by {n_read} passages" in question and n_read <= 16
     known.answer("n")
     known.finish(cell)
-    assert cell.ename == "Interrupted" and not posts(server)
-    # Nobody is there at night: it goes on.
-    assert known.run(BUILD.replace("60", "20")).ok and posts(server)
+    assert cell.ename == "Interrupted" and len(posts(server)) == n_read
+    # Nobody is there at night: it goes on, and takes what was said within 15 %.
+    announced = float(re.search(r"about \$([0-9.e-]+)", question)[1])
+    before = sum(map(float, rows(known, "paid_usd")))
+    talk = known.run(build)
+    assert talk.ok
+    cost = sum(map(float, rows(known, "paid_usd"))) - before
+    assert abs(announced - cost) <= 0.15 * cost, (announced, cost)
+    assert not re.search("judged|guess", talk.shown)
+
+
+def test_what_a_model_takes_from_the_prompt_is_not_taken_for_text(known, server, tmp_path):
+    (tmp_path / "note.md").write_text("# Note\n\nAda Lovelace wrote a program. It was long.\n")
+    leak = "(Philz, is, coffee shop)\n(Ada Lovelace, wrote, a program)\n(Alice, is mother of, Bob)\n"
+    server.change(scripts=[("Ada Lovelace", f"{leak}Text:\nCarl sold a boat.\nTriplets:\n(Carl, sold, a boat)\n")])
+    assert known.run(f"%corpus {tmp_path / 'note.md'} --as docs").ok
+    for prompt, leaked in (("llama-index", 2), ("mpt-long", 2), ("kron", 2), ("alpaca", 2), ("lines", 0)):
+        talk = known.run(f"%kg build docs --as kg --engine endpoint --prompt {prompt}")
+        assert talk.ok, talk
+        counts = dict(re.findall(r"^(.*\S)\s+(\d+)$", talk.result, re.MULTILINE))
+        assert int(counts.get("examples of the prompt that came back", 0)) == leaked, talk.result
+        assert counts["triples of made-up passages"] == "1"
+        assert column(known, 'triples.column("subject")?') == ["Ada Lovelace"], prompt
+
+
+def test_triples_are_marked_and_become_lessons(known, server, library, tmp_path):
+    assert known.run(f"%corpus {library} --as docs").ok and known.run("%kg build docs --as kg").ok
+    assert known.run("%rate 0 5 --kg kg").ok and known.run("%rate 3 1 --kg kg --comment wrong").ok
+    assert set(column(known, 'triples.column("mark")?')[:4]) == {"5", "0", "1"}
+    # Marks are kept when the graph is built anew.
+    assert known.run("%kg build docs --as kg").ok
+    assert column(known, 'triples.column("mark")?')[:4].count("5") == 1
+    talk = known.run(f"%prompts export {tmp_path / 'lessons.jsonl'} --kg kg")
+    assert talk.ok and "1 chats" in talk.result, talk
+    [chat] = [json.loads(line) for line in (tmp_path / "lessons.jsonl").read_text().splitlines()]
+    subject = column(known, 'triples.column("subject")?')[0]
+    assert subject in chat["messages"][-1]["content"] and subject in chat["messages"][-2]["content"]
+    assert "none with the number" in known.run("%rate 99999 1 --kg kg").traceback
 
 
 def test_a_killed_build_goes_on_where_it_was(kernels, server, tmp_path, library):

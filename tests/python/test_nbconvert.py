@@ -79,3 +79,16 @@ def test_the_notebooks_about_models_run_against_a_stand_in(tmp_path, name):
         assert len(server.requests) > 2
     page = (tmp_path / name).with_suffix(".html").read_text()
     assert "test-model" in page and "unused" not in page
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [("05_survey.ipynb", "% of the people are where they belong"), ("06_search.ipynb", "by words and by meaning")],
+)
+def test_the_notebooks_about_groups_and_search_run(tmp_path, name, found):
+    folder = shutil.copytree(NOTEBOOKS, tmp_path / "notebooks")
+    env = {"MLK8S_STATE": str(tmp_path / "state"), "OPENAI_BASE_URL": ""}
+    done = nbconvert("--execute", "--to", "html", "--output-dir", tmp_path, folder / name, env=env)
+    assert done.returncode == 0, done.stderr
+    page = (tmp_path / name).with_suffix(".html").read_text()
+    assert found in page and "svg+xml" in page

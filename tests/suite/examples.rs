@@ -9,11 +9,13 @@ use mlk8s_catalog::{ALL, find};
 
 use crate::workspace::root;
 
-/// A folder with the sample articles in it, gone at the end.
+/// A folder with the sample articles and tables in it, gone at the end.
 fn notebook_folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
-    let articles = std::fs::canonicalize(root().join("notebooks/articles")).unwrap();
-    std::os::unix::fs::symlink(articles, folder.path().join("articles")).unwrap();
+    for name in ["articles", "tables"] {
+        let samples = std::fs::canonicalize(root().join("notebooks").join(name)).unwrap();
+        std::os::unix::fs::symlink(samples, folder.path().join(name)).unwrap();
+    }
     folder
 }
 
@@ -39,6 +41,7 @@ pub(crate) fn run(code: &str, session: &mut Session) -> String {
         cancel: Cancel::default(),
         progress: &Silent,
         variable: &|_| None,
+        frame: &|_| None,
         confirm: &|_| None,
     };
     let view = find(name, form).and_then(|entry| entry.run(arguments, &mut call));
@@ -92,6 +95,7 @@ fn errors_say_what_to_type_next() {
             cancel: Cancel::default(),
             progress: &Silent,
             variable: &|_| None,
+            frame: &|_| None,
             confirm: &|_| None,
         };
         let error = find(name, Form::Line)
@@ -120,6 +124,7 @@ fn a_stopped_magic_says_so() {
         cancel,
         progress: &Silent,
         variable: &|_| None,
+        frame: &|_| None,
         confirm: &|_| None,
     };
     let error = find("corpus", Form::Line)

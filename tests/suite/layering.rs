@@ -9,12 +9,38 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("magics/values", &[]),
     ("magics/graph", &["corpus", "openie", "values"]),
     ("magics/llm", &[]),
-    ("magics/catalog", &["corpus", "graph", "llm", "values"]),
+    ("magics/clustering", &[]),
+    ("magics/engine", &[]),
+    ("magics/search", &[]),
+    (
+        "magics/catalog",
+        &[
+            "clustering",
+            "corpus",
+            "engine",
+            "graph",
+            "llm",
+            "search",
+            "values",
+        ],
+    ),
     ("magics/prelude", &["values"]),
     ("magics/cells", &["prelude"]),
     ("kernel", &["catalog"]),
     ("devbox", &[]),
-    ("tests", &["corpus", "openie", "values", "graph", "catalog"]),
+    (
+        "tests",
+        &[
+            "clustering",
+            "corpus",
+            "engine",
+            "openie",
+            "search",
+            "values",
+            "graph",
+            "catalog",
+        ],
+    ),
 ];
 
 /// Libraries that one place alone may use, as they are named in code.
@@ -40,6 +66,10 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("postgres::", &["magics/llm"]),
     ("tiktoken_rs::", &["magics/llm"]),
     ("rusqlite::", &["kernel/src", "magics/llm"]),
+    ("candle_core::", &["magics/engine", "magics/clustering"]),
+    ("cudarc::", &["magics/clustering", "tests/programs"]),
+    ("tokenizers::", &["magics/engine"]),
+    ("tantivy::", &["magics/search"]),
 ];
 
 #[test]

@@ -26,13 +26,16 @@ pub(crate) fn sources(folder: &Path) -> Vec<PathBuf> {
 }
 
 /// The folders that hold our own crates.
-pub(crate) const CRATES: [&str; 11] = [
+pub(crate) const CRATES: [&str; 14] = [
     "kernel",
     "magics/corpus",
     "magics/openie",
     "magics/values",
     "magics/graph",
     "magics/llm",
+    "magics/clustering",
+    "magics/engine",
+    "magics/search",
     "magics/catalog",
     "magics/prelude",
     "magics/cells",

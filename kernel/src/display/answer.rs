@@ -91,7 +91,7 @@ pub(super) fn evidence(all: &[EvidenceView], prefix: &str) -> String {
 }
 
 /// The text with its marked stretches; a range that does not fit the text that is shown is passed over.
-fn marked(sentence: &MarkedText) -> String {
+pub(super) fn marked(sentence: &MarkedText) -> String {
     let text = &sentence.text[..sentence.text.floor_char_boundary(SENTENCE)];
     let mut out = String::new();
     let mut at = 0;

@@ -33,6 +33,7 @@ mod graph_fit;
 mod graph_labels;
 mod graph_scene;
 mod graph_svg;
+mod hits;
 mod markdown;
 mod palette;
 mod reply;
@@ -102,6 +103,7 @@ fn draw(view: &View) -> Drawn {
         View::Answer(answer) => html(answer::html(answer)),
         View::Graph(graph) => graph::draw(graph),
         View::Cloud(cloud) => cloud::draw(cloud),
+        View::Hits(hits) => html(hits::html(hits)),
         View::Replies(replies) => html(reply::html(replies)),
         View::Chart(plot) => chart::draw(plot),
         View::Stack(views) => stack(views),

@@ -218,6 +218,13 @@ impl Language {
         self.view().variables.contains_key(name)
     }
 
+    /// The type of the variable called `name`.
+    pub(crate) fn kind(&self, name: &str) -> Option<String> {
+        let view = self.view();
+        let variable = view.variables.get(name)?;
+        Some(notes::short(&variable.kind))
+    }
+
     /// What there is in the session.
     pub(crate) fn view(&self) -> Arc<View> {
         Arc::clone(&locked(&self.shared.view))

@@ -1,5 +1,6 @@
 //! What a running magic is given: the session, the cell's body, a way to be stopped and a way to report.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -20,6 +21,9 @@ pub struct Call<'a> {
     pub confirm: &'a dyn Fn(&str) -> Option<bool>,
     /// What a variable of Rust cells holds, as text, by its name.
     pub variable: &'a dyn Fn(&str) -> Option<String>,
+    /// The Arrow file of a variable of Rust cells that is a table, by its name; `None` when there is no such variable,
+    /// an error when it is no table.
+    pub frame: &'a dyn Fn(&str) -> Option<Result<PathBuf, String>>,
 }
 
 /// A flag that the interrupt of a frontend raises.
@@ -60,6 +64,26 @@ impl Progress for Silent {
 pub(crate) struct Watcher<'a> {
     pub(crate) cancel: &'a Cancel,
     pub(crate) progress: &'a dyn Progress,
+}
+
+impl mlk8s_engine::Watch for Watcher<'_> {
+    fn step(&self, done: usize, total: usize, what: &str) {
+        self.progress.report(done, total, what);
+    }
+
+    fn cancelled(&self) -> bool {
+        self.cancel.is_raised()
+    }
+}
+
+impl mlk8s_search::Watch for Watcher<'_> {
+    fn stopped(&self) -> bool {
+        self.cancel.is_raised()
+    }
+
+    fn step(&self, done: usize, total: usize, what: &str) {
+        self.progress.report(done, total, what);
+    }
 }
 
 impl mlk8s_corpus::Watch for Watcher<'_> {

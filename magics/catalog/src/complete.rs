@@ -87,7 +87,8 @@ fn arguments(entry: &Entry, before: &[&str], word: &str, session: &Session) -> V
         return match name {
             _ if !listed.is_empty() => starting(listed, word),
             "out" | "dir" => paths(word, session),
-            "kg" => starting(values(session), word),
+            "kg" | "init" => starting(values(session), word),
+            "in" => starting(session.indexes(), word),
             "skip-rule" => starting(
                 mlk8s_corpus::RULES
                     .iter()
@@ -106,6 +107,10 @@ fn arguments(entry: &Entry, before: &[&str], word: &str, session: &Session) -> V
             ALL.iter().map(|entry| entry.name.to_owned()).collect(),
             word,
         );
+    }
+    let takes_files = ["kmeans", "encode", "embed", "search"].contains(&entry.name);
+    if takes_files && word.contains(['/', '.', '~']) {
+        return paths(word, session);
     }
     starting(values(session), word)
 }

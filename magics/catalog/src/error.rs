@@ -1,7 +1,10 @@
 //! What can go wrong in a magic, in words for people, and every conversion from the engines' errors.
 
+use mlk8s_clustering::ClusteringError;
 use mlk8s_corpus::CorpusError;
+use mlk8s_engine::EngineError;
 use mlk8s_graph::GraphError;
+use mlk8s_search::SearchError;
 use mlk8s_values::ValueError;
 use polars::error::PolarsError;
 use thiserror::Error;
@@ -81,6 +84,40 @@ impl From<CorpusError> for MagicError {
                 MagicError::new(ErrorKind::Input, message)
             }
         }
+    }
+}
+
+impl From<ClusteringError> for MagicError {
+    fn from(error: ClusteringError) -> MagicError {
+        let kind = match &error {
+            ClusteringError::Stopped => ErrorKind::Interrupted,
+            _ => ErrorKind::Input,
+        };
+        let hint = error.hint();
+        MagicError::new(kind, error.to_string()).with_hint(hint)
+    }
+}
+
+impl From<EngineError> for MagicError {
+    fn from(error: EngineError) -> MagicError {
+        let kind = match &error {
+            EngineError::Cancelled => ErrorKind::Interrupted,
+            _ => ErrorKind::Input,
+        };
+        let hint = error.hint();
+        MagicError::new(kind, error.to_string()).with_hint(hint)
+    }
+}
+
+impl From<SearchError> for MagicError {
+    fn from(error: SearchError) -> MagicError {
+        let kind = match &error {
+            SearchError::Stopped => ErrorKind::Interrupted,
+            SearchError::EmptyQuery | SearchError::Filter { .. } => ErrorKind::Usage,
+            _ => ErrorKind::Input,
+        };
+        let hint = error.hint();
+        MagicError::new(kind, error.to_string()).with_hint(hint)
     }
 }
 

@@ -3,11 +3,14 @@
 mod all;
 pub mod call;
 pub mod complete;
+mod encoders;
 pub mod error;
 pub mod magic;
 pub mod models;
 mod names;
+mod passages;
 pub mod reference;
+pub mod rows;
 pub mod session;
 pub mod sketch;
 pub mod view;

@@ -6,9 +6,12 @@ use std::sync::Arc;
 
 use mlk8s_corpus::Corpus;
 use mlk8s_graph::Index;
+use mlk8s_values::Clusters;
 
+use crate::encoders::Encoders;
 use crate::error::{ErrorKind, MagicError};
 use crate::models::{Models, Who};
+use crate::rows::Rows;
 
 /// Values by name, where they are kept, and what Rust cells have yet to learn of them.
 pub struct Session {
@@ -28,6 +31,12 @@ pub struct Session {
     failed: Option<(String, String)>,
     /// What the next cell is to hold.
     next_input: Option<String>,
+    /// Models that make vectors.
+    pub(crate) encoders: Encoders,
+    /// The last search.
+    pub(crate) searched: Searched,
+    /// Directories with the libraries of CUDA, beside those that the system knows.
+    cuda_libraries: Vec<PathBuf>,
 }
 
 /// A value that magics know by name.
@@ -46,6 +55,21 @@ pub enum Value {
     Frame(PathBuf),
     /// A text.
     Text(Arc<str>),
+    /// Rows as points.
+    Rows(Arc<Rows>),
+    /// Groups of rows.
+    Clusters(Arc<Clusters>),
+}
+
+/// The last search: what `%search feedback` speaks of.
+#[derive(Debug, Default)]
+pub(crate) struct Searched {
+    /// The index that was used last.
+    pub(crate) index: Option<String>,
+    /// What was looked for.
+    pub(crate) query: String,
+    /// What was found, best first.
+    pub(crate) hits: Vec<String>,
 }
 
 /// A variable that Rust cells are to get before the next one runs.
@@ -66,6 +90,8 @@ pub enum ImportKind {
     Frame,
     /// A petgraph `KnowledgeGraph`.
     Graph,
+    /// `Clusters`, from a directory.
+    Clusters,
     /// A `String`, from a file that holds just the text.
     Text,
 }
@@ -84,7 +110,30 @@ impl Session {
             models,
             failed: None,
             next_input: None,
+            encoders: Encoders::default(),
+            searched: Searched::default(),
+            cuda_libraries: Vec::new(),
         }
+    }
+
+    /// Adds a directory in which models are looked for by name.
+    pub fn look_for_models_in(&mut self, place: PathBuf) {
+        self.encoders.look_in(place);
+    }
+
+    /// Says where the libraries of CUDA are, beside where the system looks.
+    pub fn set_cuda_libraries(&mut self, places: Vec<PathBuf>) {
+        self.cuda_libraries = places;
+    }
+
+    /// Where the libraries of CUDA are, beside where the system looks.
+    pub(crate) fn cuda_libraries(&self) -> &[PathBuf] {
+        &self.cuda_libraries
+    }
+
+    /// Adds a Python that may have the usual model as a package.
+    pub fn look_for_models_of(&mut self, python: PathBuf) {
+        self.encoders.look_at(python);
     }
 
     /// Says who asks models, and where that is written down.
@@ -141,11 +190,41 @@ impl Session {
         self.state_dir.join("graphs").join(name)
     }
 
+    /// Where variables of Rust cells are written that a magic wants to read.
+    pub fn handed(&self) -> PathBuf {
+        self.runtime_dir.join("handed")
+    }
+
+    /// Where indexes are kept.
+    pub(crate) fn indexes_dir(&self) -> PathBuf {
+        self.state_dir.join("search")
+    }
+
+    /// Names of the indexes that are there.
+    pub(crate) fn indexes(&self) -> Vec<String> {
+        let entries = std::fs::read_dir(self.indexes_dir())
+            .into_iter()
+            .flatten()
+            .flatten();
+        let mut names: Vec<String> = entries
+            .filter(|entry| mlk8s_search::Index::is_index(&entry.path()))
+            .filter_map(|entry| entry.file_name().into_string().ok())
+            .collect();
+        names.sort();
+        names
+    }
+
+    /// The value called `name`.
+    pub(crate) fn value(&self, name: &str) -> Option<&Value> {
+        self.values.get(name)
+    }
+
     /// A fresh path for the value called `name`, of sort `kind`, to cross to Rust cells.
     pub(crate) fn crossing(&self, name: &str, kind: ImportKind) -> PathBuf {
         let file = match kind {
             ImportKind::Frame => format!("{name}.arrow"),
             ImportKind::Graph => format!("{name}.graph"),
+            ImportKind::Clusters => format!("{name}.clusters"),
             ImportKind::Text => format!("{name}.txt"),
         };
         self.runtime_dir.join(file)
@@ -233,7 +312,7 @@ impl Session {
         MagicError::new(ErrorKind::Input, message).with_hint(self.known())
     }
 
-    fn unknown(&self, name: &str, wanted: &str, maker: &str) -> MagicError {
+    pub(crate) fn unknown(&self, name: &str, wanted: &str, maker: &str) -> MagicError {
         let message = format!("nothing is called `{name}`, and {wanted} is needed here");
         let hint = format!("{}`{maker}` makes one", self.known());
         MagicError::new(ErrorKind::NotFound, message).with_hint(hint)
@@ -259,6 +338,8 @@ impl Value {
             Value::Graph { .. } => "a graph",
             Value::Frame(_) => "a data frame",
             Value::Text(_) => "a text",
+            Value::Rows(_) => "vectors",
+            Value::Clusters(_) => "groups of rows",
         }
     }
 }

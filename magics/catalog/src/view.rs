@@ -19,6 +19,8 @@ pub enum View {
     Answer(Box<AnswerView>),
     /// Words sized by weight.
     Cloud(CloudView),
+    /// What a search found.
+    Hits(HitsView),
     /// What models said, side by side when there are several.
     Replies(Vec<ReplyView>),
     /// A chart, in the terms of plotly.
@@ -190,6 +192,34 @@ pub struct EvidenceView {
     pub source: String,
     /// Its best sentences in order of the text.
     pub sentences: Vec<MarkedText>,
+}
+
+/// What a search found.
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+pub struct HitsView {
+    /// What was looked for.
+    pub question: String,
+    /// What was found, best first.
+    pub hits: Vec<HitView>,
+    /// How it was found, as one line.
+    pub note: String,
+}
+
+/// Something that a search found.
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+pub struct HitView {
+    /// Its place among the hits, from 1.
+    pub rank: usize,
+    /// Its title.
+    pub title: String,
+    /// The file or address; empty for none.
+    pub source: String,
+    /// Its places by words and by meaning.
+    pub found: String,
+    /// The sentence that matches.
+    pub text: MarkedText,
+    /// A small picture as a PNG file.
+    pub picture: Option<Vec<u8>>,
 }
 
 /// A text with some stretches set apart.

@@ -10,7 +10,7 @@ use unicode_width::UnicodeWidthStr;
 
 use self::line::{cut, one_line, pad, wrap};
 use crate::view::{
-    AnswerView, CloudView, EvidenceView, GraphView, ReplyView, Table, TripleView, View,
+    AnswerView, CloudView, EvidenceView, GraphView, HitsView, ReplyView, Table, TripleView, View,
 };
 
 /// Columns of text that a table may take before its widest columns are cut.
@@ -42,6 +42,7 @@ impl View {
             View::Answer(answer) => answer_text(answer),
             View::Cloud(cloud) => cloud_text(cloud),
             View::Replies(replies) => replies_text(replies),
+            View::Hits(hits) => hits_text(hits),
             View::Stack(views) => {
                 let parts: Vec<String> = views
                     .iter()
@@ -53,6 +54,28 @@ impl View {
         };
         text.trim_end().to_owned()
     }
+}
+
+fn hits_text(hits: &HitsView) -> String {
+    let mut out = String::new();
+    if hits.hits.is_empty() {
+        out.push_str("nothing found\n");
+    }
+    for hit in &hits.hits {
+        let _ = writeln!(
+            out,
+            "{}. {}  ({})",
+            hit.rank,
+            one_line(&hit.title),
+            hit.found
+        );
+        let text = cut(&one_line(&hit.text.text), SENTENCE);
+        for line in wrap(&text, WRAP) {
+            let _ = writeln!(out, "   {line}");
+        }
+    }
+    let _ = write!(out, "({})", one_line(&hits.note));
+    out
 }
 
 fn replies_text(replies: &[ReplyView]) -> String {

@@ -59,6 +59,37 @@ pub(crate) enum Form {
     Free,
 }
 
+/// What can be asked of a model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// The next turn of a conversation.
+    Chat,
+    /// How a text goes on.
+    Completion,
+    /// Vectors of texts.
+    Embedding,
+}
+
+impl Kind {
+    /// What it is called in the ledger.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Kind::Chat => "chat",
+            Kind::Completion => "completion",
+            Kind::Embedding => "embedding",
+        }
+    }
+
+    /// The path below the endpoint's address.
+    pub(crate) fn path(self) -> &'static str {
+        match self {
+            Kind::Chat => "chat/completions",
+            Kind::Completion => "completions",
+            Kind::Embedding => "embeddings",
+        }
+    }
+}
+
 /// What belongs to a call beside its text: it goes into the ledger.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct About {
@@ -81,10 +112,10 @@ pub struct Call {
     pub endpoint: Endpoint,
     /// The model.
     pub model: String,
-    /// The conversation; for a plain completion its texts one after the other.
+    /// The conversation; for a completion its texts one after the other, for vectors each text.
     pub messages: Vec<Message>,
-    /// A plain completion is wanted, not a turn of a conversation.
-    pub plain: bool,
+    /// What is wanted.
+    pub kind: Kind,
     /// Randomness, from 0; the server's own when absent.
     pub temperature: Option<f32>,
     /// Most tokens of the answer; the server's own limit when absent.
@@ -110,7 +141,7 @@ impl Call {
             endpoint,
             model: model.to_owned(),
             messages,
-            plain: false,
+            kind: Kind::Chat,
             temperature: None,
             max_tokens: None,
             schema: None,
@@ -119,20 +150,6 @@ impl Call {
             reuse: false,
             timeout: Duration::from_mins(10),
             about: About::default(),
-        }
-    }
-
-    /// What it is called in the ledger.
-    pub(crate) fn kind(&self) -> &'static str {
-        if self.plain { "completion" } else { "chat" }
-    }
-
-    /// The path below the endpoint's address.
-    pub(crate) fn path(&self) -> &'static str {
-        if self.plain {
-            "completions"
-        } else {
-            "chat/completions"
         }
     }
 
@@ -148,11 +165,16 @@ impl Call {
     /// for servers whose limit counts it.
     pub(crate) fn body(&self, form: Form, usage_in_stream: bool, prompt_tokens: usize) -> Value {
         let mut body = json!({ "model": self.model });
-        if self.plain {
-            let texts: Vec<&str> = self.messages.iter().map(|m| m.content.as_str()).collect();
-            body["prompt"] = texts.join("\n").into();
-        } else {
-            body["messages"] = json!(self.messages);
+        let texts = || self.messages.iter().map(|m| m.content.as_str());
+        match self.kind {
+            Kind::Chat => body["messages"] = json!(self.messages),
+            Kind::Completion => body["prompt"] = texts().collect::<Vec<_>>().join("\n").into(),
+            Kind::Embedding => {
+                body["input"] = json!(texts().collect::<Vec<_>>());
+                // Servers that do not know the field send numbers, which are read as well.
+                body["encoding_format"] = "base64".into();
+                return body;
+            }
         }
         if let Some(temperature) = self.temperature {
             // By its shortest decimals: 0.2, not 0.20000000298.
@@ -205,7 +227,7 @@ impl Call {
             body.remove("priority");
             body.remove("service_tier");
         }
-        let text = format!("{}\n{}\n{body}", self.endpoint.url, self.path());
+        let text = format!("{}\n{}\n{body}", self.endpoint.url, self.kind.path());
         hex::encode(Sha256::digest(text))
     }
 }

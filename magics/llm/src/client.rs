@@ -1,6 +1,7 @@
 //! The one way to a model: cache, budget, ledger, gate, attempts.
 
 mod attempt;
+mod embed;
 mod many;
 
 use std::collections::HashMap;
@@ -19,6 +20,8 @@ use crate::error::LlmError;
 use crate::gate::Gate;
 use crate::http;
 use crate::price::{Price, PriceLists};
+
+pub use embed::Embedded;
 
 /// How often the wish to stop is looked at.
 const GLANCE: Duration = Duration::from_millis(50);

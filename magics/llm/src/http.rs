@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
+use base64::Engine as _;
 use eventsource_stream::Eventsource as _;
 use futures_util::StreamExt as _;
 use reqwest::{Client, Response, StatusCode, header};
@@ -217,6 +218,16 @@ fn shown(bytes: &[u8]) -> String {
 fn whole(bytes: &[u8], first: Duration) -> Result<Reply, Failure> {
     let body: Value =
         serde_json::from_slice(bytes).map_err(|_| Failure::new(Cause::Garbled, shown(bytes)))?;
+    if let Some(vectors) = body["data"].as_array() {
+        let text = packed(vectors).ok_or_else(|| Failure::new(Cause::Garbled, shown(bytes)))?;
+        return Ok(Reply {
+            text,
+            finish_reason: "stop".to_owned(),
+            usage: usage(&body["usage"]),
+            first,
+            total: first,
+        });
+    }
     let choice = &body["choices"][0];
     let text = choice["message"]["content"]
         .as_str()
@@ -234,6 +245,30 @@ fn whole(bytes: &[u8], first: Duration) -> Result<Reply, Failure> {
         first,
         total: first,
     })
+}
+
+/// Vectors in the order of their texts, as one line each of hexadecimal little-endian `f32`: text, as answers are.
+fn packed(vectors: &[Value]) -> Option<String> {
+    let mut rows: Vec<(u64, String)> = Vec::new();
+    for (at, vector) in vectors.iter().enumerate() {
+        let bytes = match &vector["embedding"] {
+            Value::String(text) => base64::engine::general_purpose::STANDARD
+                .decode(text)
+                .ok()?,
+            Value::Array(numbers) => numbers
+                .iter()
+                .flat_map(|x| (x.as_f64().unwrap_or(f64::NAN) as f32).to_le_bytes())
+                .collect(),
+            _ => return None,
+        };
+        rows.push((
+            vector["index"].as_u64().unwrap_or(at as u64),
+            hex::encode(bytes),
+        ));
+    }
+    rows.sort_by_key(|(index, _)| *index);
+    let lines: Vec<String> = rows.into_iter().map(|(_, line)| line).collect();
+    Some(lines.join("\n"))
 }
 
 /// An answer that comes piece by piece (server-sent events).
@@ -326,6 +361,19 @@ mod tests {
         let wait = retry_after(&soon.to_rfc2822()).unwrap();
         assert!((90..=100).contains(&wait.as_secs()), "{wait:?}");
         assert_eq!(retry_after("soon"), None);
+    }
+
+    #[test]
+    fn vectors_are_read_in_both_forms() {
+        let reply = |body: &str| whole(body.as_bytes(), Duration::ZERO).map(|reply| reply.text);
+        let numbers =
+            reply(r#"{"data":[{"index":1,"embedding":[2.0]},{"index":0,"embedding":[1.0]}]}"#);
+        let packed = reply(
+            r#"{"data":[{"index":1,"embedding":"AAAAQA=="},{"index":0,"embedding":"AACAPw=="}]}"#,
+        );
+        assert_eq!(numbers, packed);
+        assert_eq!(numbers.unwrap(), "0000803f\n00000040");
+        assert!(reply(r#"{"data":[{"index":0}]}"#).is_err());
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::path::Path;
 use crate::row::{Row, Status};
 
 mod error;
+mod marks;
 mod places;
 mod postgres;
 mod schema;
@@ -15,8 +16,11 @@ mod sqlite;
 mod store;
 #[cfg(test)]
 mod tests;
+mod tls;
+mod totals;
 
 pub use error::LedgerError;
+pub use marks::Mark;
 pub use seed::ImportReport;
 
 use error::place_error;
@@ -119,10 +123,9 @@ impl Ledger {
     pub fn open(target: &str) -> Result<Ledger, LedgerError> {
         let (mut store, place) = if places::is_address(target)? {
             let opened = postgres::Postgres::open(target);
-            let unreachable = |place: String, why| LedgerError::Unreachable { place, why };
-            let store =
-                opened.map_err(|fault| unreachable(places::shown(target), fault.to_string()))?;
-            (Box::new(store) as Box<dyn Store>, places::shown(target))
+            let place = places::shown(target);
+            let store = opened.map_err(|fault| place_error(&place, "open the ledger", fault))?;
+            (Box::new(store) as Box<dyn Store>, place)
         } else {
             let opened = sqlite::Sqlite::ledger(Path::new(target));
             let place = target.to_owned();
@@ -189,6 +192,26 @@ impl Ledger {
         let values = schema::values(row, row.status);
         self.attempt("end a call", |store| store.run(schema::upsert(), &values))?;
         Ok(())
+    }
+
+    /// Writes what became of several calls, as [`Ledger::end`] does: all of them at once, which is faster, or, when that
+    /// fails, as many as can be written.
+    pub fn end_all(&mut self, rows: &[Row]) -> Result<(), LedgerError> {
+        let written = self.attempt("end calls", |store| {
+            store::atomically(store, |store| {
+                for row in rows {
+                    store.run(schema::upsert(), &schema::values(row, row.status))?;
+                }
+                Ok(())
+            })
+        });
+        match written {
+            Err(LedgerError::Failed { .. }) => {
+                let failures = rows.iter().map(|row| self.end(row));
+                failures.fold(Ok(()), Result::and)
+            }
+            written => written,
+        }
     }
 
     /// What was paid from `since_ms` on, and what is set aside for calls that are under way.
@@ -278,18 +301,6 @@ fn spent(
     run: Option<&str>,
     user: Option<&str>,
 ) -> Result<f64, Fault> {
-    let counted =
-        "CASE WHEN status <> 'open' THEN paid_usd WHEN at > $2 THEN reserved_usd ELSE 0 END";
-    let mut sql = format!("SELECT SUM({counted}) FROM mlk8s_calls WHERE at >= $1");
-    let forgotten = chrono::Utc::now().timestamp_millis() - FORGOTTEN_MS;
-    let mut values = vec![Value::Int(since_ms), Value::Int(forgotten)];
-    for (column, wanted) in [("run", run), ("user_id", user)] {
-        if let Some(wanted) = wanted {
-            values.push(Value::from(wanted));
-            sql = format!("{sql} AND {column} = ${}", values.len());
-        }
-    }
-    let found = store.query(&sql, &values)?;
-    let sum = found.first().and_then(|row| row.first());
-    Ok(sum.map_or(0.0, Value::real))
+    let forgotten_ms = chrono::Utc::now().timestamp_millis() - FORGOTTEN_MS;
+    totals::spent(store, since_ms, forgotten_ms, run, user)
 }

@@ -20,5 +20,5 @@ pub mod price;
 pub mod row;
 mod settings;
 
-pub use client::{Client, Piece, Places};
+pub use client::{Client, Embedded, Piece, Places};
 pub use error::LlmError;

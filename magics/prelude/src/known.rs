@@ -9,7 +9,7 @@ use std::io::{self, BufReader, BufWriter, Write as _};
 use std::path::Path;
 use std::sync::LazyLock;
 
-use mlk8s_values::KnowledgeGraph;
+use mlk8s_values::{Clusters, KnowledgeGraph};
 use polars::prelude::{DataFrame, IntoColumn as _, Series};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -66,6 +66,7 @@ static KNOWN: LazyLock<HashMap<TypeId, Known>> = LazyLock::new(|| {
     all.insert(TypeId::of::<DataFrame>(), frame());
     all.insert(TypeId::of::<Series>(), series());
     all.insert(TypeId::of::<KnowledgeGraph>(), graph());
+    all.insert(TypeId::of::<Clusters>(), clusters());
     macro_rules! plain {
         ($($type:ty),* $(,)?) => { $( all.insert(TypeId::of::<$type>(), plain::<$type>(stringify!($type))); )* };
     }
@@ -183,6 +184,28 @@ fn graph() -> Known {
                 graph.edge_count()
             );
             Some(json!({ "text": text }))
+        },
+    }
+}
+
+fn clusters() -> Known {
+    Known {
+        key: "Clusters",
+        size: |value| {
+            let clusters = value.downcast_ref::<Clusters>()?;
+            Some(clusters.assignments.estimated_size() + clusters.centroids.estimated_size() * 2)
+        },
+        save: |value, path| {
+            mlk8s_values::write_clusters(path, it::<Clusters>(value)?).map_err(io::Error::other)
+        },
+        load: |path| {
+            Ok(Box::new(
+                mlk8s_values::read_clusters(path).map_err(io::Error::other)?,
+            ))
+        },
+        describe: |value| {
+            let clusters = value.downcast_ref::<Clusters>()?;
+            Some(json!({ "text": crate::show::clusters_text(clusters) }))
         },
     }
 }

@@ -9,10 +9,12 @@ mod channel;
 mod child;
 mod display;
 pub mod graphs;
+mod hand_over;
 mod known;
 mod progress;
 mod show;
 
+pub use hand_over::{HandOver, hand_over};
 pub use petgraph;
 pub use plotly;
 pub use polars;
@@ -23,7 +25,9 @@ use std::path::Path;
 
 /// Everything that is in scope in a cell without a `use` of its own.
 pub mod cell {
-    pub use mlk8s_values::{Entity, KnowledgeGraph, Relation, Source};
+    pub use mlk8s_values::{
+        Clusters, Entity, KnowledgeGraph, Relation, Source, vector_column, vectors_of,
+    };
     pub use petgraph;
     pub use petgraph::Direction;
     pub use petgraph::graph::{EdgeIndex, NodeIndex};

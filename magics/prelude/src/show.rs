@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use mlk8s_values::KnowledgeGraph;
+use mlk8s_values::{Clusters, KnowledgeGraph};
 use plotly::Plot;
 use polars::prelude::{AnyValue, Column, DataFrame, IntoColumn, PolarsResult, Series};
 
@@ -45,6 +45,29 @@ impl Show for KnowledgeGraph {
     fn bundle(&self) -> Bundle {
         crate::graphs::knowledge(self, &graph_text(self))
     }
+}
+
+impl Show for Clusters {
+    fn bundle(&self) -> Bundle {
+        let sizes = Column::new(
+            "rows".into(),
+            self.sizes.iter().map(|n| *n as u64).collect::<Vec<_>>(),
+        );
+        let number = Column::new("cluster".into(), (0..self.k() as u32).collect::<Vec<_>>());
+        let text = clusters_text(self);
+        let html = grid(&[number, sizes], self.k(), &text);
+        both(&format!("{text}\nsizes: {:?}", self.sizes), &html)
+    }
+}
+
+/// What clusters are, in one line.
+pub(crate) fn clusters_text(clusters: &Clusters) -> String {
+    format!(
+        "{} of {}, inertia {:.6}",
+        plural(clusters.k(), "cluster", "clusters"),
+        plural(clusters.assignments.len(), "row", "rows"),
+        clusters.inertia
+    )
 }
 
 impl Show for Plot {

@@ -1,12 +1,16 @@
-//! What crosses between the kernel host and Rust cells: data frames and knowledge graphs, as Arrow files.
+//! What crosses between the kernel host and Rust cells: data frames, graphs and clusters, as Arrow files.
 
+mod clusters;
 mod frame;
 mod graph;
 mod sketch;
+mod vectors;
 
+pub use clusters::{Basis, Clusters, Columns, read_clusters, write_clusters};
 pub use frame::{read_frame, write_frame};
 pub use graph::{Entity, KnowledgeGraph, Relation, Source, read_graph, write_graph};
 pub use sketch::{GraphSketch, SKETCH_MIME, SketchEdge, SketchNode};
+pub use vectors::{vector_column, vectors_of};
 
 use std::path::PathBuf;
 

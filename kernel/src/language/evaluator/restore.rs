@@ -71,6 +71,7 @@ impl Evaluator {
                 let key = match import.kind {
                     ImportKind::Frame => "DataFrame",
                     ImportKind::Graph => "KnowledgeGraph",
+                    ImportKind::Clusters => "Clusters",
                     ImportKind::Text => "text",
                 };
                 (

@@ -105,7 +105,7 @@ impl Magic for Corpus {
 }
 
 /// One row a document: id, title, source, kind, pages, characters, words, text.
-fn frame(documents: &[Document]) -> PolarsResult<DataFrame> {
+pub(crate) fn frame(documents: &[Document]) -> PolarsResult<DataFrame> {
     df!(
         "id" => documents.iter().map(|d| d.id.as_str()).collect::<Vec<_>>(),
         "title" => documents.iter().map(|d| d.title.as_str()).collect::<Vec<_>>(),

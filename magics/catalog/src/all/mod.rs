@@ -5,23 +5,33 @@ mod budget;
 mod compare;
 mod corpus;
 mod cost;
+mod embed;
+mod encode;
 mod endpoint;
 mod fix;
 mod help;
 mod kg;
+mod kmeans;
 mod lsmagic;
 mod prompts;
 mod rate;
+mod search;
 mod since;
 mod wordcloud;
 
 use crate::magic::{Entry, Form};
+
+pub(crate) use corpus::frame as documents_frame;
 
 /// Every magic, once.
 pub const ALL: &[Entry] = &[
     Entry::of::<corpus::Corpus>("corpus", Form::Line),
     Entry::of::<wordcloud::Wordcloud>("wordcloud", Form::Line),
     Entry::of::<kg::Kg>("kg", Form::Line),
+    Entry::of::<embed::Embed>("embed", Form::Line),
+    Entry::of::<search::Search>("search", Form::Line),
+    Entry::of::<encode::Encode>("encode", Form::Line),
+    Entry::of::<kmeans::KMeans>("kmeans", Form::Line),
     Entry::of::<ask::Ask>("ask", Form::Cell),
     Entry::of::<compare::Compare>("compare", Form::Cell),
     Entry::of::<fix::Fix>("fix", Form::Line),

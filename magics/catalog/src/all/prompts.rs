@@ -12,6 +12,7 @@ use serde_json::json;
 
 use super::ask::dollars;
 use super::cost::texts;
+use super::kg::marks;
 use super::since::Since;
 use crate::call::Call;
 use crate::error::{ErrorKind, MagicError};
@@ -37,6 +38,9 @@ pub(super) struct Prompts {
     /// Least mark of what is exported
     #[arg(long, value_name = "1-5", default_value = "4")]
     mark: i64,
+    /// Export sentences with the triples of this graph that were marked, instead of answers
+    #[arg(long, value_name = "NAME")]
+    kg: Option<ValueName>,
     /// Rows of the table
     #[arg(long, value_name = "N", default_value = "20")]
     limit: usize,
@@ -139,12 +143,23 @@ impl Prompts {
         rows.truncate(self.limit);
     }
 
-    fn export(&self, call: &Call, rows: &[Row]) -> Result<View, MagicError> {
+    fn export(&self, call: &mut Call, rows: &[Row]) -> Result<View, MagicError> {
         let Some(file) = &self.file else {
             return Err(MagicError::new(ErrorKind::Usage, "no file was named")
                 .with_hint("`%prompts export good.jsonl`"));
         };
         let path = call.session.resolve(file);
+        if let Some(kg) = &self.kg {
+            let chats = marks::chats(kg.as_str(), self.mark, call)?;
+            let lines: String = chats.iter().map(|chat| format!("{chat}\n")).collect();
+            write(&path, &lines)?;
+            return Ok(View::Text(format!(
+                "{} chats with triples marked with {} or better in `{}`",
+                chats.len(),
+                self.mark,
+                path.display()
+            )));
+        }
         let mut out = String::new();
         let mut n = 0;
         let good = |row: &&Row| {

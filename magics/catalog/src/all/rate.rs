@@ -1,20 +1,25 @@
-//! `%rate`: marks on answers, for whoever wants to learn from them.
+//! `%rate`: marks on answers and triples, for whoever wants to learn from them.
 
 use clap::Parser;
 
+use super::kg::marks;
 use crate::call::Call;
 use crate::error::{ErrorKind, MagicError};
 use crate::magic::{Example, Magic};
+use crate::names::ValueName;
 use crate::view::{ToView, View};
 
-/// Mark an answer, from 1 for bad to 5 for good
+/// Mark an answer or a triple, from 1 for bad to 5 for good
 #[derive(Debug, Parser)]
 pub(super) struct Rate {
-    /// The answer: `last`, or the number that `%prompts` shows
+    /// The answer: `last`, or the number that `%prompts` shows; with `--kg` the row of a triple in the frame of triples
     answer: String,
     /// The mark
     #[arg(value_parser = clap::value_parser!(i64).range(1..=5))]
     mark: i64,
+    /// The graph whose triple is marked
+    #[arg(long, value_name = "NAME")]
+    kg: Option<ValueName>,
     /// A remark
     #[arg(long, value_name = "TEXT", default_value = "")]
     comment: String,
@@ -24,15 +29,34 @@ pub(super) struct Rate {
 pub(super) struct Marked(String);
 
 impl Magic for Rate {
-    const EXAMPLES: &'static [Example] = &[Example {
-        after: &[],
-        cell: "%rate --help",
-        about: "what can be typed; the last answer was good: `%rate last 5`",
-        shows: "Mark an answer",
-    }];
+    const EXAMPLES: &'static [Example] = &[
+        Example {
+            after: &[],
+            cell: "%rate --help",
+            about: "what can be typed; the last answer was good: `%rate last 5`",
+            shows: "Mark an answer",
+        },
+        Example {
+            after: &["%corpus articles --as docs", "%kg build docs --as kg"],
+            cell: "%rate 0 1 --kg kg",
+            about: "the first triple of a graph is wrong; the column `mark` of its triples says so from now on",
+            shows: "marked with 1",
+        },
+    ];
     type Outcome = Marked;
 
     fn run(self, call: &mut Call) -> Result<Marked, MagicError> {
+        if let Some(kg) = &self.kg {
+            let row = self.answer.parse().map_err(|_| {
+                MagicError::new(
+                    ErrorKind::Usage,
+                    format!("`{}` is no number of a triple", self.answer),
+                )
+                .with_hint("triples have the numbers of their rows in the frame of triples, from 0")
+            })?;
+            let triple = marks::mark(kg.as_str(), row, self.mark, &self.comment, call)?;
+            return Ok(Marked(format!("marked with {}: {triple}", self.mark)));
+        }
         let id = if self.answer == "last" {
             call.session
                 .models

@@ -6,8 +6,7 @@ use std::time::{Duration, Instant};
 use uuid::Uuid;
 
 use super::{Learnt, Piece, Shared};
-use crate::call::{Answer, Call, Form, Usage};
-use crate::desk::Desk;
+use crate::call::{Answer, Call, Form, Kind, Usage};
 use crate::endpoint::{Endpoint, Urgency};
 use crate::error::LlmError;
 use crate::http::{self, Cause, Failure, Reply};
@@ -32,7 +31,7 @@ impl Shared {
         let wished = Instant::now();
         let (tokens, worst) = self.worst_case(call);
         let key = call.endpoint.key()?;
-        let url = format!("{}/{}", call.endpoint.url, call.path());
+        let url = format!("{}/{}", call.endpoint.url, call.kind.path());
         let gate = self.gate(&call.endpoint);
         let class = usize::from(call.class == Class::Batch);
         let mut attempt = 1;
@@ -100,7 +99,7 @@ impl Shared {
             class: call.class,
             endpoint: call.endpoint.name.clone(),
             model: call.model.clone(),
-            kind: call.kind().to_owned(),
+            kind: call.kind.name().to_owned(),
             request: self.text(request),
             attempt: i64::from(attempt),
             queue_ms: milliseconds(wished.elapsed()),
@@ -110,6 +109,16 @@ impl Shared {
                 .map_or_else(String::new, |(_, list)| list.to_owned()),
             ..Row::default()
         }
+    }
+
+    /// The response as the ledger has it; vectors say nothing to a reader and are left out.
+    fn response(&self, call: &Call, text: &str, answer: &Answer) -> String {
+        let text = if call.kind == Kind::Embedding {
+            ""
+        } else {
+            text
+        };
+        self.text(&response(text, &answer.finish_reason, answer.usage))
     }
 
     /// `text`, unless texts are left out of the ledger.
@@ -126,7 +135,7 @@ impl Shared {
         let body = call.body(Form::JsonSchema, true, 0).to_string();
         let row = Row {
             status: Status::Cached,
-            response: self.text(&response(&known.text, &known.finish_reason, known.usage)),
+            response: self.response(call, &known.text, &known),
             finish_reason: known.finish_reason.clone(),
             prompt_tokens: signed(known.usage.prompt),
             completion_tokens: signed(known.usage.completion),
@@ -207,7 +216,7 @@ impl<'a> OpenRow<'a> {
     }
 
     fn write(&self, row: Row) {
-        write(&self.shared.desk, row);
+        self.shared.desk.end(row);
     }
 
     fn settle(&self, reply: Reply, wished: Instant, attempts: u32) -> Answer {
@@ -228,9 +237,7 @@ impl<'a> OpenRow<'a> {
             answer.id.clone_from(&row.id);
             self.write(Row {
                 status: Status::Done,
-                response: self
-                    .shared
-                    .text(&response(&reply.text, &answer.finish_reason, usage)),
+                response: self.shared.response(self.call, &reply.text, &answer),
                 finish_reason: answer.finish_reason.clone(),
                 first_ms: milliseconds(reply.first),
                 total_ms: milliseconds(reply.total),
@@ -277,13 +284,6 @@ impl Drop for OpenRow<'_> {
         let text = std::mem::take(&mut *self.text.lock().unwrap_or_else(PoisonError::into_inner));
         self.end(Status::Stopped, &text, String::new());
     }
-}
-
-fn write(desk: &Desk, row: Row) {
-    desk.post(move |ledger| {
-        // It stays open there, and counts as dear as it could have been.
-        let _ = ledger.end(&row);
-    });
 }
 
 /// The response as the protocol has it, for whoever reads the ledger with other tools.

@@ -37,6 +37,14 @@ pub enum LedgerError {
         /// What happened.
         why: String,
     },
+    /// The connection cannot be as safe as its address says that it must be.
+    #[error("the ledger at `{place}` cannot be reached safely: {why}")]
+    Insecure {
+        /// Its address.
+        place: String,
+        /// What was wrong with the server's certificate, or with the authorities.
+        why: String,
+    },
     /// The file cannot be made, read or written.
     #[error("the ledger `{place}` cannot be used: {why}")]
     Unusable {
@@ -104,6 +112,10 @@ impl LedgerError {
                 "is the server up, and are user and password right? `MLK8S_LEDGER=postgres://…` names it; unset it \
                  to use the file"
             }
+            LedgerError::Insecure { .. } => {
+                "at the end of the address `?sslmode=verify-full&sslrootcert=FILE` names who signs the server's \
+                 certificate, `?sslmode=require` takes any certificate, `?sslmode=disable` is without TLS"
+            }
             LedgerError::Unusable { .. } => {
                 "is the folder ours to write, and is there room? `MLK8S_LEDGER=PATH` names another file"
             }
@@ -138,6 +150,7 @@ pub(super) fn place_error(place: &str, what: &'static str, fault: Fault) -> Ledg
     match fault {
         Fault::Busy => LedgerError::Busy { what, place },
         Fault::Lost(why) => LedgerError::Unreachable { place, why },
+        Fault::Insecure(why) => LedgerError::Insecure { place, why },
         Fault::Place(why) => LedgerError::Unusable { place, why },
         Fault::Other(why) => LedgerError::Failed { what, place, why },
     }

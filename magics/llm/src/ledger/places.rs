@@ -6,6 +6,7 @@ use ::postgres::Config;
 use ::postgres::config::Host;
 
 use super::error::LedgerError;
+use super::tls;
 
 /// What is shown of an address that cannot be taken apart: any of it may be the password.
 pub(super) const HIDDEN: &str = "postgresql://…";
@@ -23,8 +24,10 @@ pub(super) fn is_address(target: &str) -> Result<bool, LedgerError> {
         };
     };
     match scheme {
-        "postgres" | "postgresql" if target.parse::<Config>().is_ok() => Ok(true),
-        "postgres" | "postgresql" => refuse(HIDDEN.to_owned(), "it is not well-formed"),
+        "postgres" | "postgresql" => match tls::take_apart(target) {
+            Ok(_) => Ok(true),
+            Err(why) => refuse(HIDDEN.to_owned(), &why),
+        },
         // Whatever follows may hold a password.
         _ => refuse(
             format!("{scheme}://…"),
@@ -38,15 +41,15 @@ pub(super) fn shown(target: &str) -> String {
     if !target.contains("://") {
         return target.to_owned();
     }
-    let config = target.parse::<Config>().ok();
-    config
-        .and_then(|config| known(&config))
+    let parts = tls::take_apart(target).ok();
+    parts
+        .and_then(|(config, _)| known(&config))
         .unwrap_or_else(|| HIDDEN.to_owned())
 }
 
 /// What tells the database at `target`, shown as `place`, from others; not to be shown.
 pub(super) fn identity(place: &str, target: &str) -> String {
-    let config = target.parse::<Config>().ok();
+    let config = tls::take_apart(target).ok().map(|(config, _)| config);
     let whole = config.filter(|config| place == HIDDEN || config.get_options().is_some());
     whole.map_or_else(
         || place.to_owned(),
@@ -129,7 +132,7 @@ mod tests {
             "postgresql://[::1]:5433/log",
         );
         check(
-            "postgres://me:ge%40heim@db:1,db2:2/log?connect_timeout=1",
+            "postgres://me:ge%40heim@db:1,db2:2/log?connect_timeout=1&sslmode=verify-full",
             "postgresql://db:1,db2:2/log",
         );
         check(

@@ -6,9 +6,12 @@ use std::time::Duration;
 
 use ::postgres::error::SqlState;
 use ::postgres::types::{ToSql, Type};
-use ::postgres::{Client, Config, Error, NoTls, Row, Statement};
+use ::postgres::{Client, Config, Error, Row, Statement};
+
+use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::store::{Dialect, Fault, Store, Value};
+use super::tls;
 
 /// How long a server may take to let us in.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -25,6 +28,7 @@ const MANNERS: &str = "SET lock_timeout = '10s'; SET idle_in_transaction_session
 /// A connection to a server.
 pub(super) struct Postgres {
     config: Config,
+    connector: MakeRustlsConnect,
     client: Client,
     prepared: HashMap<String, Statement>,
 }
@@ -32,9 +36,8 @@ pub(super) struct Postgres {
 impl Postgres {
     /// Connects to the server at `url`.
     pub(super) fn open(url: &str) -> Result<Postgres, Fault> {
-        let mut config = url
-            .parse::<Config>()
-            .map_err(|error| Fault::Lost(why(&error)))?;
+        let (mut config, security) = tls::take_apart(url).map_err(Fault::Lost)?;
+        let connector = security.connector().map_err(Fault::Insecure)?;
         if config.get_connect_timeout().is_none() {
             config.connect_timeout(CONNECT_TIMEOUT);
         }
@@ -44,10 +47,11 @@ impl Postgres {
         if config.get_application_name().is_none() {
             config.application_name("mlk8s");
         }
-        let client = connect(&config)?;
+        let client = connect(&config, &connector)?;
         let prepared = HashMap::new();
         Ok(Postgres {
             config,
+            connector,
             client,
             prepared,
         })
@@ -85,9 +89,12 @@ impl Postgres {
     }
 }
 
-fn connect(config: &Config) -> Result<Client, Fault> {
-    let lost = |error: Error| Fault::Lost(why(&error));
-    let mut client = config.connect(NoTls).map_err(lost)?;
+fn connect(config: &Config, connector: &MakeRustlsConnect) -> Result<Client, Fault> {
+    let lost = |error: Error| match tls::complaint(&error) {
+        Some(said) => Fault::Insecure(said),
+        None => Fault::Lost(why(&error)),
+    };
+    let mut client = config.connect(connector.clone()).map_err(lost)?;
     client.batch_execute(MANNERS).map_err(lost)?;
     Ok(client)
 }
@@ -131,7 +138,7 @@ impl Store for Postgres {
 
     fn restore(&mut self) -> Result<(), Fault> {
         self.prepared.clear();
-        self.client = connect(&self.config)?;
+        self.client = connect(&self.config, &self.connector)?;
         Ok(())
     }
 

@@ -4,12 +4,19 @@ use std::fmt::Write as _;
 use std::sync::LazyLock;
 
 use super::store::{self, Dialect, Fault, Store, Value};
-use super::{By, Filter, Summary};
+use super::{By, Filter, Summary, totals};
 use crate::row::{Class, Row, Status};
 
-/// What each version adds to the one before; none is ever changed once it is out. Long texts come last, so that sums
-/// need not read past them; the indexes on time and run hold all that a budget asks for, the last all of a summary.
-pub(super) const MIGRATIONS: &[&str] = &["
+/// What each version adds to the one before; none is ever changed once it is out.
+pub(super) const MIGRATIONS: &[fn(Dialect) -> String] = &[
+    |_| CALLS.to_owned(),
+    |_| INDEX_OF_SUMS.to_owned(),
+    |_| MARKS.to_owned(),
+    totals::migration,
+];
+
+/// Long texts come last, so that sums need not read past them.
+const CALLS: &str = "
     CREATE TABLE mlk8s_calls (
         id TEXT NOT NULL PRIMARY KEY, at BIGINT NOT NULL, user_id TEXT NOT NULL, session TEXT NOT NULL,
         cell BIGINT NOT NULL, run TEXT NOT NULL, chunk TEXT NOT NULL, class TEXT NOT NULL, endpoint TEXT NOT NULL,
@@ -22,10 +29,17 @@ pub(super) const MIGRATIONS: &[&str] = &["
     CREATE INDEX mlk8s_calls_at ON mlk8s_calls (at, user_id, status, paid_usd, reserved_usd);
     CREATE INDEX mlk8s_calls_run ON mlk8s_calls (run, at, user_id, status, paid_usd, reserved_usd);
     CREATE INDEX mlk8s_calls_model ON mlk8s_calls (model, at);
-", "
+";
+
+/// It holds all that a summary asks for.
+const INDEX_OF_SUMS: &str = "
     CREATE INDEX mlk8s_calls_sums ON mlk8s_calls (at, model, run, user_id, endpoint, session, cell, status,
-        prompt_tokens, cached_tokens, completion_tokens, total_ms, paid_usd);
-"];
+        prompt_tokens, cached_tokens, completion_tokens, total_ms, paid_usd)";
+
+const MARKS: &str = "
+    CREATE TABLE mlk8s_marks (
+        kind TEXT NOT NULL, about TEXT NOT NULL, item TEXT NOT NULL, user_id TEXT NOT NULL, at BIGINT NOT NULL,
+        mark BIGINT NOT NULL, comment TEXT NOT NULL, PRIMARY KEY (kind, about, item, user_id))";
 
 /// The columns, in the order of [`values`] and [`row`].
 const COLUMNS: &str = "id, at, user_id, session, cell, run, chunk, class, endpoint, model, kind, status, \
@@ -56,7 +70,7 @@ fn upgrade(store: &mut dyn Store) -> Result<i64, Fault> {
         store.script("CREATE TABLE IF NOT EXISTS mlk8s_ledger (version BIGINT NOT NULL)")?;
     }
     for migration in MIGRATIONS.iter().skip(found as usize) {
-        store.script(migration)?;
+        store.script(&migration(store.dialect()))?;
     }
     let version = found.max(latest());
     store.run("DELETE FROM mlk8s_ledger", &[])?;

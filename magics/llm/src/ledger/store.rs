@@ -59,6 +59,8 @@ pub(super) enum Fault {
     Busy,
     /// The connection is broken.
     Lost(String),
+    /// The connection cannot be as safe as it must be.
+    Insecure(String),
     /// The file cannot be used at all.
     Place(String),
     /// All else.
@@ -69,7 +71,9 @@ impl std::fmt::Display for Fault {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Fault::Busy => out.write_str("another program has been writing for 10 s"),
-            Fault::Lost(why) | Fault::Place(why) | Fault::Other(why) => out.write_str(why),
+            Fault::Lost(why) | Fault::Insecure(why) | Fault::Place(why) | Fault::Other(why) => {
+                out.write_str(why)
+            }
         }
     }
 }

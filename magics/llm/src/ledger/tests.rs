@@ -1,5 +1,4 @@
-//! The ledger as its users see it, on a file always, and on a server when `MLK8S_TEST_POSTGRES` holds the address of
-//! one; without it these tests say nothing about the server.
+//! The ledger as its users see it, on a file always, and on a server where there can be one.
 
 use tempfile::TempDir;
 use uuid::Uuid;
@@ -9,6 +8,10 @@ use crate::row::Class;
 
 mod log;
 mod money;
+mod server;
+mod tls;
+mod totals;
+mod writers;
 
 /// An empty database.
 struct Place {
@@ -35,7 +38,7 @@ impl Place {
     }
 
     fn server() -> Option<Place> {
-        let url = std::env::var("MLK8S_TEST_POSTGRES").ok()?;
+        let url = server::shared()?;
         let schema = format!("test_{}", Uuid::now_v7().simple());
         let joint = if url.contains('?') { '&' } else { '?' };
         let target = format!("{url}{joint}options=-csearch_path%3D{schema}");
@@ -260,7 +263,7 @@ fn a_newer_ledger_is_left_alone() {
                 error,
                 LedgerError::Newer {
                     version: 99,
-                    known: 2,
+                    known: 4,
                     ..
                 }
             ),
@@ -275,7 +278,8 @@ fn an_older_ledger_is_brought_up_to_date() {
         let mut store = place.store();
         let version = "CREATE TABLE mlk8s_ledger (version BIGINT NOT NULL); INSERT INTO mlk8s_ledger VALUES (1)";
         store.script(version).unwrap();
-        store.script(schema::MIGRATIONS[0]).unwrap();
+        let first = schema::MIGRATIONS[0](store.dialect());
+        store.script(&first).unwrap();
         let mut ledger = place.open();
         ledger.end(&call(1)).unwrap();
         assert_eq!(ledger.summaries(0, By::Model).unwrap().len(), 1);

@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use mlk8s_llm::Piece;
-use mlk8s_llm::call::{Answer, Call as ModelCall, Message, Role, Schema};
+use mlk8s_llm::call::{Answer, Call as ModelCall, Kind, Message, Role, Schema};
 
 use super::Ask;
 use crate::call::Call;
@@ -31,7 +31,9 @@ pub(super) fn ask(ask: &Ask, question: &str, call: &mut Call) -> Result<View, Ma
     messages.push(message(Role::User, question));
     let about = call.session.models.about("");
     let mut wanted = models::call(endpoint, &model, messages, about, ask.timeout);
-    wanted.plain = ask.plain;
+    if ask.plain {
+        wanted.kind = Kind::Completion;
+    }
     wanted.temperature = ask.temperature;
     wanted.max_tokens = Some(ask.max_tokens);
     wanted.reuse = ask.reuse;

@@ -3,6 +3,7 @@
 mod build;
 mod endpoint;
 mod export;
+pub(super) mod marks;
 mod open;
 mod remove;
 mod show;
@@ -121,7 +122,9 @@ fn publish(
     mlk8s_values::write_graph(&graph, index.graph())?;
     let triples = triples_name(name);
     let frame = session.crossing(&triples, ImportKind::Frame);
-    mlk8s_values::write_frame(&frame, &mut index.triples())?;
+    let mut table = index.triples();
+    marks::add(name.as_str(), &mut table, session)?;
+    mlk8s_values::write_frame(&frame, &mut table)?;
     let imports = vec![
         Import {
             name: name.to_string(),

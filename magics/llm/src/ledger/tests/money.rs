@@ -7,36 +7,6 @@ use super::*;
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
 #[test]
-fn nothing_is_lost_when_many_write() {
-    const N_WRITERS: i64 = 4;
-    const N_CALLS: i64 = 2500;
-    for place in Place::all() {
-        std::thread::scope(|scope| {
-            for writer in 0..N_WRITERS {
-                let place = &place;
-                scope.spawn(move || {
-                    // Each its own, also the first time: that is how several kernels meet.
-                    let mut ledger = place.open();
-                    for k in 0..N_CALLS {
-                        let row = Row {
-                            run: format!("writer{writer}"),
-                            ..call(k)
-                        };
-                        ledger.begin(&row, &[]).unwrap();
-                        ledger.end(&row).unwrap();
-                    }
-                });
-            }
-        });
-        let runs = place.open().summaries(0, By::Run).unwrap();
-        let counts: Vec<(i64, i64)> = runs.iter().map(|run| (run.calls, run.open)).collect();
-        assert_eq!(counts, [(N_CALLS, 0); N_WRITERS as usize]);
-        let spent = place.open().spent(0, None, None).unwrap();
-        assert!((spent - 100.0).abs() < 1e-6, "{spent}");
-    }
-}
-
-#[test]
 fn two_kernels_cannot_have_the_last_dollar() {
     for place in Place::all() {
         let barrier = Barrier::new(8);

@@ -2,6 +2,7 @@
 
 mod preview;
 mod prompt;
+mod reading;
 mod tally;
 
 use std::cell::RefCell;
@@ -9,6 +10,7 @@ use std::collections::VecDeque;
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
+use clap::ValueEnum;
 use mlk8s_corpus::Document;
 use mlk8s_graph::statement::{self, Passage, Statement};
 use mlk8s_graph::{Stated, Store};
@@ -106,7 +108,10 @@ pub(super) fn read(
         pattern.endpoint.concurrency = n;
     }
     let beside = if build.clauses { " with clauses" } else { "" };
-    let prompt = format!("{:?}", build.prompt).to_lowercase();
+    let prompt = build
+        .prompt
+        .to_possible_value()
+        .map_or(String::new(), |value| value.get_name().to_owned());
     let method = format!(
         "model {model}, prompt {prompt}, {} words{beside} {}",
         build.words,
@@ -305,10 +310,13 @@ impl<'a> Work<'a> {
         self.tally.usd += answer.usd.unwrap_or(0.0);
         self.tally.tokens += answer.usage.prompt + answer.usage.completion;
         self.tally.from_cache += usize::from(answer.reused);
-        let reading = statement::read(&answer.text);
+        let asked = self.question(task);
+        let question = asked.messages.last().map_or("", |last| &last.content);
+        let passage = &self.waiting[task.document].passages[task.passage].text;
+        let reading = reading::read(self.build.prompt, question, passage, &answer.text);
         let is_cut = answer.finish_reason == "length";
         if !reading.is_list && task.tries < AGAIN {
-            client.forget(&self.question(task));
+            client.forget(&asked);
             self.tally.asked_again += 1;
             self.tasks.borrow_mut().push_front(Task {
                 tries: task.tries + 1,
@@ -317,8 +325,7 @@ impl<'a> Work<'a> {
             return true;
         }
         self.tally.cut += usize::from(is_cut);
-        self.tally.repeated += reading.repeated;
-        self.tally.malformed += reading.malformed;
+        self.tally.count(&reading);
         if !reading.is_list {
             *self
                 .tally

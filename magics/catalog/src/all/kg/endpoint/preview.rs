@@ -1,45 +1,63 @@
-//! What a build by a model will take: calls, tokens, cost, before any of it.
+//! What a build by a model will take: calls, tokens, cost, time, before it begins.
+
+use std::time::Duration;
+
+use mlk8s_llm::call::Call as ModelCall;
+use mlk8s_llm::count;
+use mlk8s_llm::ledger::Filter;
+use mlk8s_llm::row::{Row, Status};
 
 use super::super::super::ask::dollars;
 use super::super::super::cost::texts;
-use super::{MANY, Work};
+use super::{MANY, Work, prompt};
 use crate::call::Call;
 use crate::error::{ErrorKind, MagicError};
 use crate::view::View;
 
-/// Tokens of an answer for each token of text, before anything is known.
+/// Tokens of an answer for each token of text, where nothing is known.
 const ANSWER_SHARE: f64 = 1.0;
+/// Passages that a model reads first, so that the preview of its first build is more than a guess.
+const SAMPLE: usize = 16;
+/// Calls of a run from which on its pace says something.
+const PACED: usize = 4;
+
+/// What is still to be asked.
+struct Open {
+    questions: Vec<ModelCall>,
+    prompt_tokens: u64,
+    text_tokens: u64,
+}
+
+/// What earlier answers of a model say about those to come.
+#[derive(Default)]
+struct Past {
+    /// Tokens of an answer for each token of a passage.
+    share: Option<f64>,
+    /// Time that a passage of a run takes, many being asked about at once.
+    pace: Option<Duration>,
+}
 
 impl Work<'_> {
     /// Says what the work will take, and asks whether to go on where that costs something.
     pub(super) fn preview(&self, call: &mut Call) -> Result<(), MagicError> {
-        let client = call.session.models.client()?;
-        let mut open = 0;
-        let (mut prompt, mut text_tokens) = (0_u64, 0_u64);
-        for task in self.tasks.borrow().iter() {
-            if call.cancel.is_raised() {
-                return Err(MagicError::new(ErrorKind::Interrupted, "nothing was sent"));
-            }
-            let question = self.question(task);
-            if client.has_answer(&question) {
-                continue;
-            }
-            open += 1;
-            let passage = &self.waiting[task.document].passages[task.passage].text;
-            prompt += mlk8s_llm::count::messages(&question.model, &question.texts()).0 as u64;
-            text_tokens += mlk8s_llm::count::tokens(&question.model, passage).0 as u64;
+        let mut open = self.open(call)?;
+        let mut past = self.past(call)?;
+        let mut basis = String::new();
+        if past.share.is_none() && open.questions.len() >= MANY {
+            let n_read = self.sample(&open, call)?;
+            past = self.past(call)?;
+            open = self.open(call)?;
+            basis = format!(" (judged by {n_read} passages that were read first)");
         }
-        let share = self.answer_share(call)?;
-        let guess = if share.is_none() {
-            " (a first guess: this model has read nothing yet)"
-        } else {
-            ""
-        };
+        if past.share.is_none() {
+            basis = " (a first guess: this model has read nothing yet)".to_owned();
+        }
         let usage = mlk8s_llm::price::Usage {
-            prompt,
+            prompt: open.prompt_tokens,
             cached: 0,
-            completion: (text_tokens as f64 * share.unwrap_or(ANSWER_SHARE)) as u64,
+            completion: (open.text_tokens as f64 * past.share.unwrap_or(ANSWER_SHARE)) as u64,
         };
+        let client = call.session.models.client()?;
         let today = chrono::Local::now().date_naive();
         let price = client.prices().find(&self.pattern.model, today);
         let price = price.filter(|_| !self.pattern.endpoint.local);
@@ -49,55 +67,133 @@ impl Work<'_> {
             None if self.pattern.endpoint.local => "paid by the hour".to_owned(),
             None => "price unknown".to_owned(),
         };
-        let known = self.n_passages - open;
+        let n_open = open.questions.len();
+        let known = self.n_passages - n_open;
         let kept = if known > 0 {
             format!(", {known} answers are here already")
         } else {
             String::new()
         };
+        let pace = past.pace.filter(|_| n_open > 0);
+        let time = pace.map_or(String::new(), |pace| {
+            format!(", about {}", roughly(pace * n_open as u32))
+        });
         let words = format!(
-            "{} documents, {open} calls of {}@{}{kept}: {prompt} tokens of questions, about {} of answers, {cost}{guess}",
+            "{} documents, {n_open} calls of {}@{}{kept}: {} tokens of questions, about {} of answers, {cost}{time}{basis}",
             self.waiting.len(),
             self.pattern.model,
             self.pattern.endpoint.name,
+            usage.prompt,
             usage.completion
         );
         call.progress.live(&View::Text(words.clone()));
         let costs = usd.is_none_or(|usd| usd > 0.0) && !self.pattern.endpoint.local;
         if costs
-            && open >= MANY
+            && n_open >= MANY
             && !self.build.yes
             && (call.confirm)(&format!("{words}. Go on?")) == Some(false)
         {
-            return Err(MagicError::new(ErrorKind::Interrupted, "nothing was sent")
+            return Err(MagicError::new(ErrorKind::Interrupted, "no more was sent")
                 .with_hint("`--yes` goes on without asking"));
         }
         Ok(())
     }
 
-    /// Tokens of an answer for each token of a passage, from what this model has answered before.
-    fn answer_share(&self, call: &mut Call) -> Result<Option<f64>, MagicError> {
+    /// The questions that have no answer yet.
+    fn open(&self, call: &mut Call) -> Result<Open, MagicError> {
         let client = call.session.models.client()?;
-        let filter = mlk8s_llm::ledger::Filter {
+        let mut open = Open {
+            questions: Vec::new(),
+            prompt_tokens: 0,
+            text_tokens: 0,
+        };
+        for task in self.tasks.borrow().iter() {
+            if call.cancel.is_raised() {
+                return Err(MagicError::new(ErrorKind::Interrupted, "nothing was sent"));
+            }
+            let question = self.question(task);
+            if client.has_answer(&question) {
+                continue;
+            }
+            let passage = &self.waiting[task.document].passages[task.passage].text;
+            let prompt = count::messages(&question.model, &question.texts()).0;
+            open.prompt_tokens += prompt as u64;
+            open.text_tokens += count::tokens(&question.model, passage).0 as u64;
+            open.questions.push(question);
+        }
+        Ok(open)
+    }
+
+    /// Has some passages read, evenly spread; their answers are kept and not asked for again.
+    fn sample(&self, open: &Open, call: &mut Call) -> Result<usize, MagicError> {
+        let client = call.session.models.client()?;
+        let wanted = (open.questions.len() / MANY).clamp(4, SAMPLE);
+        let step = open.questions.len() / wanted;
+        let chosen = open.questions.iter().step_by(step).take(wanted);
+        let (cancel, progress) = (call.cancel.clone(), call.progress);
+        let mut n_read = 0;
+        // A failure is met again, and told, when the work itself begins.
+        client.ask_many(
+            chosen.map(|question| ((), question.clone())),
+            &|| cancel.is_raised(),
+            &mut |(), answer| {
+                n_read += usize::from(answer.is_ok());
+                progress.report(n_read, wanted, "passages read for a preview");
+                answer.is_ok()
+            },
+        );
+        if cancel.is_raised() {
+            let message = format!("stopped after {n_read} passages that were read for a preview");
+            return Err(MagicError::new(ErrorKind::Interrupted, message)
+                .with_hint("their answers are kept"));
+        }
+        Ok(n_read)
+    }
+
+    /// What this model's latest answers to questions about passages say.
+    fn past(&self, call: &mut Call) -> Result<Past, MagicError> {
+        let client = call.session.models.client()?;
+        let filter = Filter {
             model: Some(self.pattern.model.clone()),
             limit: Some(200),
             newest_first: true,
-            ..mlk8s_llm::ledger::Filter::default()
+            ..Filter::default()
         };
-        let rows = client.ledger(move |ledger| ledger.rows(&filter))?;
+        let mut rows = client.ledger(move |ledger| ledger.rows(&filter))?;
+        rows.retain(|row| row.run.starts_with("kg ") && row.status == Status::Done);
         let (mut text, mut answer) = (0.0, 0.0);
-        for row in rows
-            .iter()
-            .filter(|row| row.run.starts_with("kg ") && row.completion_tokens > 0)
-        {
+        for row in &rows {
             let (said, _) = texts(row);
-            let Some((_, question)) = said.last() else {
-                continue;
-            };
-            let passage = question.split("Text:\n").last().unwrap_or_default();
-            text += mlk8s_llm::count::tokens(&row.model, passage).0 as f64;
-            answer += row.completion_tokens as f64;
+            if let Some((_, question)) = said.last() {
+                text += count::tokens(&row.model, prompt::passage(question)).0 as f64;
+                answer += row.completion_tokens as f64;
+            }
         }
-        Ok((text > 0.0).then(|| answer / text))
+        Ok(Past {
+            share: (text > 0.0).then(|| answer / text),
+            pace: pace(&rows),
+        })
+    }
+}
+
+/// Time that a call of the latest run took on average, with as many at once as there were.
+fn pace(rows: &[Row]) -> Option<Duration> {
+    let latest = &rows.first()?.run;
+    let run: Vec<&Row> = rows.iter().filter(|row| row.run == *latest).collect();
+    let begin = run.iter().map(|row| row.at).min()?;
+    let end = run.iter().map(|row| row.at + row.total_ms).max()?;
+    let took = Duration::from_millis(u64::try_from(end - begin).ok()?);
+    (run.len() >= PACED).then(|| took / run.len() as u32)
+}
+
+/// A duration in words that promise no more than they know.
+fn roughly(time: Duration) -> String {
+    let s = time.as_secs_f64();
+    if s < 90.0 {
+        format!("{:.0} s", s.max(1.0))
+    } else if s < 90.0 * 60.0 {
+        format!("{:.0} min", s / 60.0)
+    } else {
+        format!("{:.1} h", s / 3600.0)
     }
 }

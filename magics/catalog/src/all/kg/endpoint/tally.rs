@@ -6,6 +6,7 @@ use mlk8s_graph::statement::Support;
 
 use super::super::super::ask::dollars;
 use super::Work;
+use super::reading::Reading;
 use crate::view::{Column, Table};
 
 /// What became of the passages, in numbers.
@@ -17,6 +18,9 @@ pub(super) struct Tally {
     pub(super) from_cache: usize,
     pub(super) repeated: usize,
     pub(super) malformed: usize,
+    pub(super) leaked: usize,
+    pub(super) invented: usize,
+    pub(super) copied: usize,
     pub(super) cut: usize,
     pub(super) asked_again: usize,
     pub(super) support: Support,
@@ -24,40 +28,49 @@ pub(super) struct Tally {
     pub(super) tokens: u64,
 }
 
+impl Tally {
+    /// Counts what was in an answer beside its statements.
+    pub(super) fn count(&mut self, reading: &Reading) {
+        self.repeated += reading.repeated;
+        self.malformed += reading.malformed;
+        self.leaked += reading.leaked;
+        self.invented += reading.invented;
+        self.copied += usize::from(reading.copied);
+    }
+}
+
 impl Work<'_> {
     /// The numbers as a table.
     pub(super) fn table(&self) -> Table {
         let tally = &self.tally;
         let failed: usize = tally.failed.values().sum();
-        let number = |n: usize| n.to_string();
-        let mut rows = vec![
-            vec!["passages with triples".to_owned(), number(tally.done)],
-            vec!["passages without".to_owned(), number(tally.empty)],
-            vec!["passages that failed".to_owned(), number(failed)],
-            vec![
-                "triples found in their sentence".to_owned(),
-                number(tally.support.supported),
-            ],
-            vec![
-                "triples that no sentence supports".to_owned(),
-                number(tally.support.unsupported),
-            ],
-            vec!["repeated triples".to_owned(), number(tally.repeated)],
-            vec![
-                "entries that are no triple".to_owned(),
-                number(tally.malformed),
-            ],
-            vec!["answers that were cut off".to_owned(), number(tally.cut)],
-            vec![
-                "answers asked for again".to_owned(),
-                number(tally.asked_again),
-            ],
-            vec![
-                "answers from earlier builds".to_owned(),
-                number(tally.from_cache),
-            ],
-            vec!["tokens".to_owned(), tally.tokens.to_string()],
+        let rows = [
+            ("passages with triples", tally.done),
+            ("passages without", tally.empty),
+            ("passages that failed", failed),
+            ("triples found in their sentence", tally.support.supported),
+            (
+                "triples that no sentence supports",
+                tally.support.unsupported,
+            ),
         ];
+        let rare = [
+            ("repeated triples", tally.repeated),
+            ("entries that are no triple", tally.malformed),
+            ("examples of the prompt that came back", tally.leaked),
+            ("triples of made-up passages", tally.invented),
+            ("answers that repeat the prompt", tally.copied),
+            ("answers that were cut off", tally.cut),
+            ("answers asked for again", tally.asked_again),
+            ("answers from earlier builds", tally.from_cache),
+        ];
+        let rare = rare.into_iter().filter(|(_, n)| *n > 0);
+        let mut rows: Vec<Vec<String>> = rows
+            .into_iter()
+            .chain(rare)
+            .chain([("tokens", tally.tokens as usize)])
+            .map(|(what, n)| vec![what.to_owned(), n.to_string()])
+            .collect();
         if !self.pattern.endpoint.local {
             rows.push(vec!["spent".to_owned(), dollars(tally.usd)]);
         }

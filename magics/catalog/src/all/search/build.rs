@@ -1,0 +1,337 @@
+//! `%search build`: documents, rows and pictures become an index; what is in it already costs nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::time::Instant;
+
+use clap::Args;
+use mlk8s_corpus::Corpus;
+use mlk8s_search::{Date, Index, Item, Settings, Value};
+use polars::prelude::{AnyValue, DataFrame, DataType};
+
+use super::{open, place};
+use crate::call::{Call, Watcher};
+use crate::encoders::{Embedder, USUAL};
+use crate::error::{ErrorKind, MagicError};
+use crate::names::ValueName;
+use crate::passages::{self, passages};
+use crate::rows::{self, Source};
+use crate::view::{Column, Table, View};
+
+/// Texts that become vectors between two looks at the clock: a kill loses no more than these.
+const PART: usize = 512;
+
+/// Make an index, or bring one up to date
+#[derive(Debug, Args)]
+pub(super) struct Build {
+    /// Documents, a frame, or a file that ends in .parquet, .arrow or .csv
+    #[arg(value_name = "TEXTS")]
+    source: String,
+    /// Name of the index
+    #[arg(long = "as", value_name = "NAME", default_value = "index")]
+    name: ValueName,
+    /// Of a frame: the column that holds the texts
+    #[arg(long, value_name = "COLUMN")]
+    column: Option<String>,
+    /// The column holds paths of pictures, and the model is one that sees them (CLIP)
+    #[arg(long)]
+    images: bool,
+    /// The model that makes vectors: a directory, a name, or MODEL@ENDPOINT; else MiniLM
+    #[arg(long)]
+    model: Option<String>,
+    /// Search by words only, without a model
+    #[arg(long, conflicts_with_all = ["model", "images"])]
+    words_only: bool,
+    /// Words of a passage of a document
+    #[arg(long, value_name = "N", default_value = "150")]
+    words: usize,
+    /// Keep what is in the index and not among these
+    #[arg(long)]
+    keep: bool,
+}
+
+impl Build {
+    pub(super) fn run(self, call: &mut Call) -> Result<View, MagicError> {
+        let begun = Instant::now();
+        let (items, what) = match Source::find(&self.source, call)? {
+            Source::Documents(corpus) => (self.documents(&corpus), "passages"),
+            Source::Frame(frame) => (self.rows(&frame, call)?, "rows"),
+            Source::File(_, lazy) => (self.rows(&lazy.collect()?, call)?, "rows"),
+            Source::Rows(_) => {
+                let message = format!("`{}` is made of vectors, without their texts", self.source);
+                return Err(MagicError::new(ErrorKind::Input, message)
+                    .with_hint("documents and frames can be searched"));
+            }
+        };
+        let mut index = self.index(call)?;
+        let is_by_words = index.settings().model.is_empty();
+        let changed = index.changed(&items, !is_by_words)?;
+        let mut tokens = 0;
+        if is_by_words || changed.is_empty() {
+            index.add(&items, None, &watcher(call))?;
+        } else {
+            let model = index.settings().model.clone();
+            let run = format!("search {}", self.name);
+            let embedder = Embedder::find(Some(&model), &run, call)?;
+            self.check_sight(&embedder)?;
+            for part in changed.chunks(PART) {
+                let part: Vec<Item> = part.iter().map(|&at| items[at].clone()).collect();
+                let vectors = if self.images {
+                    let files: Vec<PathBuf> = part
+                        .iter()
+                        .map(|item| PathBuf::from(&item.source))
+                        .collect();
+                    embedder.encode_images(&files, call)?
+                } else {
+                    let texts: Vec<&str> = part.iter().map(|item| item.text.as_str()).collect();
+                    embedder.encode(&texts, call)?
+                };
+                tokens += vectors.n_tokens;
+                let vectors = mlk8s_search::Vectors {
+                    values: &vectors.values,
+                    dims: vectors.dims,
+                };
+                index.add(&part, Some(vectors), &watcher(call))?;
+            }
+        }
+        let removed = if self.keep {
+            0
+        } else {
+            self.forget(&mut index, &items)?
+        };
+        index.compact(&watcher(call))?;
+        call.session.searched.index = Some(self.name.to_string());
+        let took_s = begun.elapsed().as_secs_f64();
+        Ok(View::Table(self.table(
+            &index,
+            what,
+            [changed.len(), removed],
+            tokens,
+            took_s,
+        )))
+    }
+
+    /// The index, made where there is none.
+    fn index(&self, call: &Call) -> Result<Index, MagicError> {
+        let dir = place(self.name.as_str(), call.session);
+        let wanted = match &self.model {
+            _ if self.words_only => String::new(),
+            None => USUAL.to_owned(),
+            // A directory is remembered as it is seen from anywhere.
+            Some(model) => {
+                let dir = call.session.resolve(model.as_ref());
+                if dir.is_dir() {
+                    dir.display().to_string()
+                } else {
+                    model.clone()
+                }
+            }
+        };
+        if !Index::is_index(&dir) {
+            let settings = Settings {
+                model: wanted,
+                ..Settings::default()
+            };
+            return Ok(Index::create(&dir, settings)?);
+        }
+        let index = open(self.name.as_str(), call.session)?;
+        let has = &index.settings().model;
+        if (self.model.is_some() || self.words_only) && *has != wanted {
+            let message = if has.is_empty() {
+                format!("index `{}` knows words only", self.name)
+            } else {
+                format!("the vectors of index `{}` were made by `{has}`", self.name)
+            };
+            return Err(
+                MagicError::new(ErrorKind::Input, message).with_hint(format!(
+                    "`%search remove {0}` makes room for another; `--as` takes another name",
+                    self.name
+                )),
+            );
+        }
+        Ok(index)
+    }
+
+    fn check_sight(&self, embedder: &Embedder) -> Result<(), MagicError> {
+        if !self.images || embedder.sees() {
+            return Ok(());
+        }
+        let message = format!("`{}` does not see pictures", embedder.name());
+        Err(MagicError::new(ErrorKind::Input, message)
+            .with_hint("`--model DIR` takes a CLIP model, which knows pictures and texts"))
+    }
+
+    fn documents(&self, corpus: &Corpus) -> Vec<Item> {
+        let mut taken = BTreeSet::new();
+        let passages = passages(corpus, self.words);
+        // The same file twice is one document.
+        let fresh = passages.iter().filter(|passage| taken.insert(passage.id()));
+        fresh
+            .map(|passage| Item {
+                id: passage.id(),
+                title: passage.document.title.clone(),
+                text: passage.text().to_owned(),
+                source: passage.document.source.display().to_string(),
+                span: Some((passage.range.start as u64, passage.range.end as u64)),
+                thumbnail: None,
+                fields: BTreeMap::from([
+                    (
+                        "kind".to_owned(),
+                        Value::Text(passage.document.kind.to_string()),
+                    ),
+                    ("passage".to_owned(), Value::Number(passage.number as f64)),
+                ]),
+            })
+            .collect()
+    }
+
+    /// An item for each row: its text, and its other columns as fields.
+    fn rows(&self, frame: &DataFrame, call: &Call) -> Result<Vec<Item>, MagicError> {
+        let column = passages::column(frame, self.column.as_deref())?;
+        let texts = passages::texts(frame, &column)?;
+        let labels = rows::labels(frame, None)?;
+        let ids = match frame.column("id") {
+            Ok(ids) => passages::texts(
+                &DataFrame::new(ids.len(), vec![ids.cast(&DataType::String)?])?,
+                "id",
+            )?,
+            Err(_) => (0..frame.height()).map(|row| row.to_string()).collect(),
+        };
+        let mut items = Vec::with_capacity(texts.len());
+        for (row, text) in texts.into_iter().enumerate() {
+            let title = labels
+                .get(row)
+                .cloned()
+                .unwrap_or_else(|| format!("row {row}"));
+            let path = call.session.resolve(text.as_ref()).display().to_string();
+            items.push(Item {
+                id: ids[row].clone(),
+                title: if self.images && labels.is_empty() {
+                    text.clone()
+                } else {
+                    title
+                },
+                source: if self.images {
+                    path.clone()
+                } else {
+                    String::new()
+                },
+                thumbnail: self.images.then_some(path),
+                text,
+                span: None,
+                fields: fields(frame, &column, row)?,
+            });
+        }
+        Ok(items)
+    }
+
+    /// Removes what is in the index and not among `items`.
+    fn forget(&self, index: &mut Index, items: &[Item]) -> Result<usize, MagicError> {
+        let kept: BTreeSet<&str> = items.iter().map(|item| item.id.as_str()).collect();
+        let gone: Vec<String> = index
+            .ids()?
+            .into_iter()
+            .filter(|id| !kept.contains(id.as_str()))
+            .collect();
+        let gone: Vec<&str> = gone.iter().map(String::as_str).collect();
+        if gone.is_empty() {
+            Ok(0)
+        } else {
+            Ok(index.remove(&gone)?)
+        }
+    }
+
+    fn table(
+        &self,
+        index: &Index,
+        what: &str,
+        [fresh, removed]: [usize; 2],
+        tokens: u64,
+        took_s: f64,
+    ) -> Table {
+        let stats = index.stats();
+        let model = &index.settings().model;
+        let mut rows = vec![
+            vec![what.to_owned(), stats.n_items.to_string()],
+            vec!["of which new or changed".to_owned(), fresh.to_string()],
+            vec!["removed".to_owned(), removed.to_string()],
+            vec!["vectors".to_owned(), stats.n_vectors.to_string()],
+            vec![
+                "MiB on disk".to_owned(),
+                format!("{:.1}", stats.n_bytes as f64 / f64::from(1 << 20)),
+            ],
+        ];
+        if tokens > 0 {
+            rows.push(vec!["tokens".to_owned(), tokens.to_string()]);
+        }
+        let how = if model.is_empty() {
+            "by words only".to_owned()
+        } else {
+            format!("by words and by meaning ({model})")
+        };
+        let fields: Vec<String> = stats
+            .fields
+            .keys()
+            .map(|name| format!("`{name}`"))
+            .collect();
+        let filters = if fields.is_empty() {
+            String::new()
+        } else {
+            format!("; `--where` filters by {}", fields.join(", "))
+        };
+        Table {
+            title: format!(
+                "{}: {} {what} in {took_s:.1} s, searched {how}",
+                self.name, stats.n_items
+            ),
+            columns: vec![Column::text("what"), Column::number("number")],
+            rows,
+            note: format!(
+                "`%search query what you look for --in {}` searches it{filters}",
+                self.name
+            ),
+        }
+    }
+}
+
+fn watcher<'a>(call: &'a Call) -> Watcher<'a> {
+    Watcher {
+        cancel: &call.cancel,
+        progress: call.progress,
+    }
+}
+
+/// The columns of a row that can be filtered by.
+fn fields(
+    frame: &DataFrame,
+    text: &str,
+    row: usize,
+) -> Result<BTreeMap<String, Value>, MagicError> {
+    let mut out = BTreeMap::new();
+    for column in frame.columns() {
+        let name = column.name().as_str();
+        if name == text || ["id", "title", "source"].contains(&name) {
+            continue;
+        }
+        let value = match column.get(row)? {
+            AnyValue::String(text) => Value::Text(text.to_owned()),
+            AnyValue::StringOwned(text) => Value::Text(text.to_string()),
+            AnyValue::Boolean(yes) => Value::Bool(yes),
+            AnyValue::Date(days) => Value::Date(Date(i64::from(days) * 86_400)),
+            AnyValue::Datetime(at, unit, _) => {
+                let a_second = match unit {
+                    polars::prelude::TimeUnit::Nanoseconds => 1_000_000_000,
+                    polars::prelude::TimeUnit::Microseconds => 1_000_000,
+                    polars::prelude::TimeUnit::Milliseconds => 1000,
+                };
+                Value::Date(Date(at.div_euclid(a_second)))
+            }
+            value => match value.extract::<f64>().filter(|x| x.is_finite()) {
+                Some(number) => Value::Number(number),
+                None => continue,
+            },
+        };
+        out.insert(name.to_owned(), value);
+    }
+    Ok(out)
+}

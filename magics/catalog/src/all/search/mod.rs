@@ -1,0 +1,126 @@
+//! `%search`: an index of texts and pictures, and questions to it, by words and by meaning.
+
+mod build;
+mod feedback;
+mod query;
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+use crate::call::Call;
+use crate::error::{ErrorKind, MagicError};
+use crate::magic::{Example, Magic};
+use crate::names::ValueName;
+use crate::session::Session;
+use crate::view::{ToView, View};
+
+/// Search texts and pictures by words and by meaning
+#[derive(Debug, Parser)]
+pub(super) struct Search {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+/// What is done.
+#[derive(Debug, Subcommand)]
+enum Verb {
+    Build(build::Build),
+    Query(query::Query),
+    Feedback(feedback::Feedback),
+    /// Remove an index
+    Remove {
+        /// Its name
+        name: ValueName,
+    },
+}
+
+/// What came of it.
+pub(super) struct Shown(View);
+
+impl Magic for Search {
+    const EXAMPLES: &'static [Example] = &[
+        Example {
+            after: &["%corpus articles --as docs"],
+            cell: "%search build docs --words-only --as library",
+            about: "an index of documents; without `--words-only` it knows meanings too",
+            shows: "passages",
+        },
+        Example {
+            after: &[
+                "%corpus articles --as docs",
+                "%search build docs --words-only --as library",
+            ],
+            cell: "%search query who discovered radium --in library --top 3",
+            about: "the passages that say most about it",
+            shows: "radium",
+        },
+        Example {
+            after: &[
+                "%corpus articles --as docs",
+                "%search build docs --words-only --as library",
+                "%search query who discovered radium --in library",
+            ],
+            cell: "%search feedback good 1",
+            about: "the first hit was good: the same question finds it first next time",
+            shows: "1 hit marked",
+        },
+    ];
+    type Outcome = Shown;
+
+    fn run(self, call: &mut Call) -> Result<Shown, MagicError> {
+        let view = match self.verb {
+            Verb::Build(build) => build.run(call),
+            Verb::Query(query) => query.run(call),
+            Verb::Feedback(feedback) => feedback.run(call),
+            Verb::Remove { name } => remove(name.as_str(), call.session),
+        };
+        view.map(Shown)
+    }
+}
+
+impl ToView for Shown {
+    fn to_view(&self) -> View {
+        self.0.clone()
+    }
+}
+
+/// Where the index called `name` is.
+fn place(name: &str, session: &Session) -> PathBuf {
+    session.indexes_dir().join(name)
+}
+
+/// The index called `name`.
+fn open(name: &str, session: &Session) -> Result<mlk8s_search::Index, MagicError> {
+    let dir = place(name, session);
+    if mlk8s_search::Index::is_index(&dir) {
+        return Ok(mlk8s_search::Index::open(&dir)?);
+    }
+    let known: Vec<String> = session
+        .indexes()
+        .iter()
+        .map(|name| format!("`{name}`"))
+        .collect();
+    let known = if known.is_empty() {
+        String::new()
+    } else {
+        format!("there is {}; ", known.join(", "))
+    };
+    Err(MagicError::new(
+        ErrorKind::NotFound,
+        format!("there is no index called `{name}`"),
+    )
+    .with_hint(format!("{known}`%search build docs --as {name}` makes one")))
+}
+
+fn remove(name: &str, session: &Session) -> Result<View, MagicError> {
+    drop(open(name, session)?);
+    let dir = place(name, session);
+    std::fs::remove_dir_all(&dir).map_err(|error| {
+        MagicError::new(
+            ErrorKind::Input,
+            format!("cannot remove `{}`: {error}", dir.display()),
+        )
+    })?;
+    Ok(View::Text(format!("index `{name}` removed")))
+}

@@ -1,0 +1,17 @@
+//! The arithmetic of encoders on packed rows of `f32`: products, attention, normalisation, activations.
+//!
+//! Every function is written once over [`pulp::Simd`] and compiled for AVX-512, AVX2 with FMA, and plain code; the choice
+//! is made at run time. No sum depends on how rows are grouped, so a row has the same bits in any batch.
+
+mod activation;
+mod attention;
+mod linear;
+mod norm;
+mod stack;
+mod tile;
+
+pub(crate) use activation::Activation;
+pub(crate) use attention::Heads;
+pub(crate) use linear::{Finish, Linear};
+pub(crate) use norm::LayerNorm;
+pub(crate) use stack::{Layer, NormOrder, Scratch, Stack, Stopped};

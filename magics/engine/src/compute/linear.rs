@@ -1,0 +1,153 @@
+//! Linear layers: weights packed once for the kernel, and the product with what follows it.
+#![expect(
+    clippy::inline_always,
+    reason = "vector code must be inlined where the instruction set is known"
+)]
+
+use pulp::{Arch, Simd, WithSimd};
+
+use super::activation::Activation;
+use super::tile::{Rows, multiply, vectors};
+
+/// What becomes of the product.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Finish {
+    /// It is stored.
+    Store,
+    /// It is added to what is there.
+    Add,
+    /// It goes through a function, then is stored.
+    Activate(Activation),
+}
+
+/// A linear layer y = W·x + b, W being packed in panels of columns.
+#[derive(Debug)]
+pub(crate) struct Linear {
+    n_in: usize,
+    n_out: usize,
+    width: usize,
+    /// One panel after the other, each `n_in` × `width`; zeros beyond `n_out`.
+    panels: Vec<f32>,
+    /// As long as the panels are wide together.
+    bias: Vec<f32>,
+}
+
+impl Linear {
+    /// Packs weights as models store them, `n_out` × `n_in` row by row; an empty `bias` stands for zeros.
+    pub(crate) fn new(weights: &[f32], bias: &[f32], n_in: usize) -> Self {
+        let n_out = weights.len() / n_in;
+        let width = Arch::new().dispatch(Width(n_out));
+        let n_panels = n_out.div_ceil(width);
+        let mut panels = vec![0.0; n_panels * n_in * width];
+        for (out, row) in weights.chunks_exact(n_in).enumerate() {
+            let panel = &mut panels[out / width * n_in * width..][..n_in * width];
+            for (value, place) in row.iter().zip(panel.chunks_exact_mut(width)) {
+                place[out % width] = *value;
+            }
+        }
+        let mut padded = bias.to_vec();
+        padded.resize(n_panels * width, 0.0);
+        Self {
+            n_in,
+            n_out,
+            width,
+            panels,
+            bias: padded,
+        }
+    }
+
+    /// Values of one row of the result.
+    pub(crate) fn n_out(&self) -> usize {
+        self.n_out
+    }
+
+    /// Bytes of memory that the layer takes.
+    pub(crate) fn n_bytes(&self) -> usize {
+        4 * (self.panels.len() + self.bias.len())
+    }
+
+    /// Computes all rows of `x` (rows × `n_in`) into `out` (rows × `n_out`).
+    pub(crate) fn apply(&self, x: &[f32], out: &mut [f32], finish: Finish) {
+        Arch::new().dispatch(Product {
+            layer: self,
+            x,
+            out,
+            finish,
+        });
+    }
+}
+
+/// Asks how wide a panel is on this processor.
+struct Width(usize);
+
+impl WithSimd for Width {
+    type Output = usize;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _simd: S) -> usize {
+        vectors::<S>(self.0) * S::F32_LANES
+    }
+}
+
+struct Product<'a> {
+    layer: &'a Linear,
+    x: &'a [f32],
+    out: &'a mut [f32],
+    finish: Finish,
+}
+
+impl WithSimd for Product<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Linear {
+            n_in, n_out, width, ..
+        } = *self.layer;
+        let rows = Rows {
+            values: self.x,
+            stride: n_in,
+            n: self.x.len() / n_in,
+        };
+        let panels = self.layer.panels.chunks_exact(n_in * width);
+        let starts = self.layer.bias.chunks_exact(width);
+        for (first, (panel, start)) in panels.zip(starts).enumerate() {
+            let first = first * width;
+            let n = width.min(n_out - first);
+            multiply(simd, rows, panel, start, |row, sums| {
+                let out = &mut self.out[row * n_out + first..][..n];
+                finish(simd, self.finish, sums, out);
+            });
+        }
+    }
+}
+
+#[inline(always)]
+fn finish<S: Simd>(simd: S, finish: Finish, sums: &[f32], out: &mut [f32]) {
+    let sums = &sums[..out.len()];
+    let (sums, sums_tail) = S::as_simd_f32s(sums);
+    let (out, out_tail) = S::as_mut_simd_f32s(out);
+    match finish {
+        Finish::Store => {
+            out.copy_from_slice(sums);
+            out_tail.copy_from_slice(sums_tail);
+        }
+        Finish::Add => {
+            for (out, sum) in out.iter_mut().zip(sums) {
+                *out = simd.add_f32s(*out, *sum);
+            }
+            for (out, sum) in out_tail.iter_mut().zip(sums_tail) {
+                *out += sum;
+            }
+        }
+        Finish::Activate(activation) => {
+            for (out, sum) in out.iter_mut().zip(sums) {
+                *out = activation.apply(simd, *sum);
+            }
+            if !out_tail.is_empty() {
+                let last = activation.apply(simd, simd.partial_load_f32s(sums_tail));
+                simd.partial_store_f32s(out_tail, last);
+            }
+        }
+    }
+}

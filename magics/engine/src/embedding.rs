@@ -1,0 +1,293 @@
+//! Texts and images as rows of numbers, from a model directory on the processor.
+
+mod bert;
+mod clip;
+mod info;
+mod pixels;
+mod pool;
+mod settings;
+mod share;
+#[cfg(test)]
+mod tests;
+mod tokens;
+mod weights;
+
+use std::fmt;
+use std::path::Path;
+
+use bert::Bert;
+use clip::Clip;
+pub use info::{EncoderInfo, Family, Pooling};
+use settings::{Kind, SentenceSettings, read_json};
+use share::{Counts, Space};
+use tokens::Tokens;
+use weights::Weights;
+
+use crate::error::EngineError;
+use crate::watch::Watch;
+
+/// A model that turns texts (and images, when it is a CLIP) into vectors.
+pub struct Encoder {
+    info: EncoderInfo,
+    tokens: Tokens,
+    model: Model,
+}
+
+enum Model {
+    Bert(Bert),
+    Clip(Box<Clip>),
+}
+
+/// Rows of numbers, one a text or image.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Embeddings {
+    /// Values of one row.
+    pub n_dims: usize,
+    /// All rows, one after the other.
+    pub values: Vec<f32>,
+    /// Tokens (or patches of images) that the model saw, special ones included.
+    pub n_tokens: u64,
+    /// Texts that were longer than the model takes, and were cut.
+    pub n_truncated: usize,
+}
+
+impl Encoder {
+    /// Reads a model directory: settings, tokenizer and weights, as sentence-transformers or transformers save them.
+    pub fn load(directory: impl AsRef<Path>) -> Result<Self, EngineError> {
+        let directory = directory.as_ref();
+        // Tells a directory that isn't there from one that isn't a model.
+        std::fs::read_dir(directory).map_err(|source| EngineError::File {
+            path: directory.to_owned(),
+            source,
+        })?;
+        let kind: Kind = read_json(&directory.join("config.json"))?;
+        let Some(family) = Family::of(&kind.model_type) else {
+            return Err(EngineError::NotServed {
+                directory: directory.to_owned(),
+                model_type: kind.model_type,
+                served: Family::SERVED,
+            });
+        };
+        let weights = Weights::open(directory)?;
+        let model = match family {
+            Family::Clip => Model::Clip(Box::new(Clip::open(directory, &weights)?)),
+            _ => Model::Bert(Bert::open(directory, family, &weights)?),
+        };
+        let mut sentence = SentenceSettings::read(directory, model.n_positions())?;
+        if family == Family::Clip {
+            sentence.pooling = Pooling::End;
+            sentence.normalise = true;
+        }
+        let tokens = Tokens::open(directory, sentence.max_tokens, sentence.lowercase)?;
+        let (given, known) = (tokens.vocabulary(), model.vocabulary());
+        if given > known {
+            return Err(EngineError::Tokenizer {
+                path: tokens.path().to_owned(),
+                what: format!("it has {given} tokens, and the model only knows {known}"),
+            });
+        }
+        let info = EncoderInfo {
+            name: info::name(directory, &kind.origin),
+            family,
+            n_dims: model.n_dims(),
+            max_tokens: sentence.max_tokens,
+            n_parameters: weights.n_parameters(),
+            n_bytes: model.n_bytes() as u64,
+            pooling: sentence.pooling,
+            normalised: sentence.normalise,
+            images: family == Family::Clip,
+        };
+        Ok(Self {
+            info,
+            tokens,
+            model,
+        })
+    }
+
+    /// What is known of the model.
+    pub fn info(&self) -> &EncoderInfo {
+        &self.info
+    }
+
+    /// Tokens of a text with the special ones, before anything is cut.
+    pub fn count(&self, text: &str) -> Result<usize, EngineError> {
+        self.tokens.count(text)
+    }
+
+    /// One row a text, in the order of the texts.
+    ///
+    /// A text has the same bits alone, in any company and order, and for any number of threads. The work is shared out in
+    /// the rayon pool of the caller; `watch` hears of each share and can stop it within 100 ms.
+    pub fn encode<T: AsRef<str> + Sync>(
+        &self,
+        texts: &[T],
+        watch: &dyn Watch,
+    ) -> Result<Embeddings, EngineError> {
+        let sizes = texts.iter().map(|text| self.tokens.estimate(text.as_ref()));
+        share::out(
+            sizes,
+            self.info.n_dims,
+            (watch, "texts"),
+            |range, rows, space| self.encode_share(&texts[range], rows, space, watch),
+        )
+    }
+
+    fn encode_share<T: AsRef<str>>(
+        &self,
+        texts: &[T],
+        rows: &mut [f32],
+        space: &mut Space,
+        watch: &dyn Watch,
+    ) -> Result<Counts, EngineError> {
+        let sequences = texts
+            .iter()
+            .map(|text| self.tokens.sequence(text.as_ref()))
+            .collect::<Result<Vec<_>, _>>()?;
+        let ids: Vec<&[u32]> = sequences.iter().map(|one| &one.ids[..]).collect();
+        let mut rest = rows;
+        for batch in share::batches(&ids) {
+            let (rows, after) = rest.split_at_mut(batch.len() * self.info.n_dims);
+            self.encode_batch(batch, rows, space, watch)?;
+            rest = after;
+        }
+        Ok(Counts {
+            n_tokens: ids.iter().map(|ids| ids.len() as u64).sum(),
+            n_truncated: sequences.iter().filter(|one| one.truncated).count(),
+        })
+    }
+
+    fn encode_batch(
+        &self,
+        batch: &[&[u32]],
+        rows: &mut [f32],
+        space: &mut Space,
+        watch: &dyn Watch,
+    ) -> Result<(), EngineError> {
+        let Space { x, scratch, .. } = space;
+        let stop = || watch.cancelled();
+        match &self.model {
+            Model::Bert(bert) => {
+                bert.run(batch, x, scratch, &stop)?;
+                let mut first = 0;
+                for (ids, row) in batch.iter().zip(rows.chunks_exact_mut(self.info.n_dims)) {
+                    let tokens = &x[first * row.len()..][..ids.len() * row.len()];
+                    match self.info.pooling {
+                        Pooling::Cls => row.copy_from_slice(&tokens[..row.len()]),
+                        _ => pool::mean(tokens, row),
+                    }
+                    first += ids.len();
+                }
+            }
+            Model::Clip(clip) => {
+                let end = self.tokens.after().first().copied();
+                clip.texts(batch, end, rows, (x, scratch), &stop)?;
+            }
+        }
+        self.finish(rows);
+        Ok(())
+    }
+
+    /// One row an image file (PNG, JPEG or WebP), in the order of the files, in the space of the texts.
+    ///
+    /// Only CLIP models read images. The first file that can't be read or decoded ends the work.
+    pub fn encode_images<P: AsRef<Path> + Sync>(
+        &self,
+        files: &[P],
+        watch: &dyn Watch,
+    ) -> Result<Embeddings, EngineError> {
+        let Model::Clip(clip) = &self.model else {
+            return Err(EngineError::NoImages {
+                name: self.info.name.clone(),
+            });
+        };
+        let n_tokens = clip.pixels.n_patches() + 1;
+        let sizes = files.iter().map(|_| n_tokens);
+        share::out(
+            sizes,
+            self.info.n_dims,
+            (watch, "images"),
+            |range, rows, space| {
+                let Space {
+                    x,
+                    scratch,
+                    patches,
+                } = space;
+                let n = range.len();
+                patches.clear();
+                for file in &files[range] {
+                    if watch.cancelled() {
+                        return Err(EngineError::Cancelled);
+                    }
+                    clip.pixels.read(file.as_ref(), patches)?;
+                }
+                clip.images(patches, rows, (x, scratch), &|| watch.cancelled())?;
+                self.finish(rows);
+                Ok(Counts {
+                    n_tokens: (n * n_tokens) as u64,
+                    n_truncated: 0,
+                })
+            },
+        )
+    }
+
+    fn finish(&self, rows: &mut [f32]) {
+        if self.info.normalised {
+            for row in rows.chunks_exact_mut(self.info.n_dims) {
+                pool::normalise(row);
+            }
+        }
+    }
+}
+
+impl Model {
+    fn n_dims(&self) -> usize {
+        match self {
+            Self::Bert(bert) => bert.width(),
+            Self::Clip(clip) => clip.n_dims(),
+        }
+    }
+
+    fn n_positions(&self) -> usize {
+        match self {
+            Self::Bert(bert) => bert.n_positions(),
+            Self::Clip(clip) => clip.n_positions(),
+        }
+    }
+
+    fn vocabulary(&self) -> usize {
+        match self {
+            Self::Bert(bert) => bert.vocabulary(),
+            Self::Clip(clip) => clip.vocabulary(),
+        }
+    }
+
+    fn n_bytes(&self) -> usize {
+        match self {
+            Self::Bert(bert) => bert.n_bytes(),
+            Self::Clip(clip) => clip.n_bytes(),
+        }
+    }
+}
+
+impl Embeddings {
+    /// Number of rows.
+    pub fn n_rows(&self) -> usize {
+        self.values.len().checked_div(self.n_dims).unwrap_or(0)
+    }
+
+    /// One row; panics when there is none of this number, like a slice.
+    pub fn row(&self, row: usize) -> &[f32] {
+        &self.values[row * self.n_dims..][..self.n_dims]
+    }
+
+    /// All rows in order.
+    pub fn rows(&self) -> impl ExactSizeIterator<Item = &[f32]> {
+        self.values.chunks_exact(self.n_dims.max(1))
+    }
+}
+
+impl fmt::Debug for Encoder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Encoder").field(&self.info).finish()
+    }
+}

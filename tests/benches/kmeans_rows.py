@@ -1,0 +1,101 @@
+"""Compares our k-means with scikit-learn and faiss, in turn, on the same rows and first centroids.
+
+Usage: kmeans_rows.py FOLDER BINARY [cases] [rounds] [lloyd|init]; rows are made in FOLDER when they are missing.
+"""
+
+import os
+import subprocess
+import sys
+
+os.environ.setdefault("OPENBLAS_CORETYPE", "SkylakeX")
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("OMP_NUM_THREADS", "2")
+os.environ.setdefault("RAYON_NUM_THREADS", "2")
+
+import resource
+import statistics
+import time
+import warnings
+
+import numpy as np
+
+CASES = {"a": (200_000, 64, 100, 20), "b": (100_000, 384, 256, 10), "c": (5_000, 40_000, 20, 10)}
+
+
+def rows(folder, name):
+    n, d, k, _ = CASES[name]
+    path = f"{folder}/{name}.f32"
+    if not os.path.exists(path):
+        rng = np.random.default_rng(0)
+        centres = rng.standard_normal((k, d), dtype=np.float32)
+        x = centres[rng.integers(0, k, n)] + 2 * rng.standard_normal((n, d), dtype=np.float32)
+        x.tofile(path)
+        x[rng.choice(n, k, replace=False)].tofile(f"{folder}/{name}.init.f32")
+    return np.fromfile(path, np.float32).reshape(n, d), np.fromfile(f"{folder}/{name}.init.f32", np.float32).reshape(k, d)
+
+
+def timed(run):
+    used, began = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter()
+    inertia, iterations = run()
+    wall, now = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_SELF)
+    return wall, now.ru_utime + now.ru_stime - used.ru_utime - used.ru_stime, inertia, iterations
+
+
+def main():
+    folder, binary = sys.argv[1:3]
+    cases = sys.argv[3] if len(sys.argv) > 3 else "abc"
+    rounds = int(sys.argv[4]) if len(sys.argv) > 4 else 5
+    what = sys.argv[5] if len(sys.argv) > 5 else "lloyd"
+    import faiss
+    from sklearn.cluster import KMeans, kmeans_plusplus
+
+    faiss.omp_set_num_threads(2)
+    warnings.filterwarnings("ignore")
+    for name in cases:
+        n, d, k, iterations = CASES[name]
+        x, first = rows(folder, name)
+        ours = subprocess.Popen(
+            [binary, f"{folder}/{name}.f32", str(d), str(k), str(iterations), f"{folder}/{name}.init.f32"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        peak = 0
+
+        def engine(command):
+            nonlocal peak
+            ours.stdin.write(command + "\n")
+            ours.stdin.flush()
+            wall, used, inertia, count, peak = map(float, ours.stdout.readline().split())
+            return wall, used, inertia, count
+
+        def sklearn():
+            fit = KMeans(k, init=first, n_init=1, max_iter=iterations, tol=0, algorithm="lloyd").fit(x)
+            return fit.inertia_, fit.n_iter_
+
+        def with_faiss():
+            km = faiss.Kmeans(d, k, niter=iterations, max_points_per_centroid=n, min_points_per_centroid=1)
+            km.train(x, init_centroids=first)
+            return float(km.obj[-1]), iterations
+
+        def start(seed):
+            centres, _ = kmeans_plusplus(x, k, random_state=seed)
+            return KMeans(k, init=centres, n_init=1, max_iter=1, tol=1e30).fit(x).inertia_, 1
+
+        found = {}
+        for turn in range(rounds + 1):
+            if what == "lloyd":
+                runs = {"ours": lambda: engine("lloyd"), "sklearn": lambda: timed(sklearn), "faiss": lambda: timed(with_faiss)}
+            else:
+                runs = {"ours": lambda: engine(f"init {turn}"), "ours-parallel": lambda: engine(f"parallel {turn}"),
+                        "sklearn": lambda: timed(lambda: (float("nan"), len(kmeans_plusplus(x, k, random_state=turn)[1])))}
+            for who, run in runs.items():
+                result = run()
+                if turn:
+                    found.setdefault(who, []).append(result)
+        ours.stdin.close()
+        for who, results in found.items():
+            wall, used, inertia, count = (statistics.median(column) for column in zip(*results))
+            print(f"{name} {who:14} {wall:7.3f} s {used:7.2f} cpu-s {count:4.0f} it {wall / count if count else wall:8.4f} s/it "
+                  f"{used / count if count else used:8.4f} cpu-s/it inertia {inertia:.6g}")
+        print(f"{name} peak {peak / 1024:.0f} MiB = {peak * 1024 / x.nbytes:.2f} x data", flush=True)
+
+
+main()

@@ -1,0 +1,157 @@
+//! Times searches in an index of synthetic vectors: `mlk8s-search-vectors DIR [VECTORS [DIMS [QUERIES]]]`; the index is built once.
+//!
+//! Vectors are clustered as those of texts are: 2,000 centres drawn from a normal distribution, and each vector a centre plus
+//! normal noise of 0.7 times its length, made unit. Queries are drawn likewise and are not in the index. The vectors go to
+//! `DIR/base.f32`, the queries to `DIR/queries.f32` for a peer to read.
+
+use std::io::Write;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use mlk8s_search::{Index, Item, Mode, Query, Scan, Settings, Silent, Vectors};
+
+const N_CENTRES: usize = 2000;
+const NOISE: f32 = 0.7;
+const BATCH: usize = 100_000;
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let args: Vec<String> = std::env::args().collect();
+    let dir = Path::new(args.get(1).ok_or("name a folder")?);
+    let number = |i: usize, default: usize| args.get(i).map_or(Ok(default), |arg| arg.parse());
+    let (n, dims, n_queries) = (number(2, 1_000_000)?, number(3, 384)?, number(4, 50)?);
+    let mut out = std::io::stdout().lock();
+    let path = dir.join("index");
+    if !Index::is_index(&path) {
+        build(dir, n, dims, &mut out)?;
+    }
+    let index = Index::open(&path)?;
+    writeln!(out, "{:?}", index.stats())?;
+    let queries = vectors(n_queries, dims, 1 << 40);
+    std::fs::write(dir.join("queries.f32"), bytemuck::cast_slice(&queries))?;
+    time(&index, &queries, dims, &mut out)
+}
+
+fn build(
+    dir: &Path,
+    n: usize,
+    dims: usize,
+    out: &mut impl Write,
+) -> Result<(), Box<dyn std::error::Error>> {
+    let mut index = Index::create(&dir.join("index"), Settings::default())?;
+    let mut base = std::fs::File::create(dir.join("base.f32"))?;
+    let mut adding = Duration::ZERO;
+    for start in (0..n).step_by(BATCH) {
+        let n_batch = BATCH.min(n - start);
+        let values = vectors(n_batch, dims, start as u64);
+        base.write_all(bytemuck::cast_slice(&values))?;
+        let items: Vec<Item> = (start..start + n_batch).map(item).collect();
+        let began = Instant::now();
+        index.add(
+            &items,
+            Some(Vectors {
+                values: &values,
+                dims,
+            }),
+            &Silent,
+        )?;
+        adding += began.elapsed();
+    }
+    writeln!(out, "add {n} items: {adding:.1?}")?;
+    let began = Instant::now();
+    writeln!(
+        out,
+        "{:?} in {:.1?}",
+        index.compact(&Silent)?,
+        began.elapsed()
+    )?;
+    Ok(())
+}
+
+/// An item with twenty words of a vocabulary whose frequencies fall like those of a language.
+fn item(i: usize) -> Item {
+    let mut rng = fastrand::Rng::with_seed(i as u64);
+    let words: Vec<String> = (0..20)
+        .map(|_| format!("word{}", (50_000.0_f32.powf(rng.f32())) as u32))
+        .collect();
+    Item {
+        id: i.to_string(),
+        text: words.join(" "),
+        ..Item::default()
+    }
+}
+
+fn normal(rng: &mut fastrand::Rng) -> f32 {
+    (-2.0 * rng.f32().max(1e-12).ln()).sqrt() * (std::f32::consts::TAU * rng.f32()).cos()
+}
+
+/// Clustered unit vectors; the i-th depends on `first + i` only.
+fn vectors(n: usize, dims: usize, first: u64) -> Vec<f32> {
+    let mut rng = fastrand::Rng::with_seed(7);
+    let centres: Vec<f32> = (0..N_CENTRES * dims).map(|_| normal(&mut rng)).collect();
+    let mut values = Vec::with_capacity(n * dims);
+    for i in 0..n as u64 {
+        let mut rng = fastrand::Rng::with_seed(0x5eed ^ (first + i));
+        let centre = rng.usize(..N_CENTRES) * dims;
+        let row: Vec<f32> = (0..dims)
+            .map(|j| centres[centre + j] + NOISE * normal(&mut rng))
+            .collect();
+        let length = row.iter().map(|v| v * v).sum::<f32>().sqrt();
+        values.extend(row.iter().map(|v| v / length));
+    }
+    values
+}
+
+fn time(
+    index: &Index,
+    queries: &[f32],
+    dims: usize,
+    out: &mut impl Write,
+) -> Result<(), Box<dyn std::error::Error>> {
+    let mut times: Vec<(&str, Vec<Duration>)> = Vec::new();
+    for name in ["values", "codes", "words", "hybrid, with items"] {
+        times.push((name, Vec::new()));
+    }
+    let mut n_same = 0_usize;
+    for (i, vector) in queries.chunks_exact(dims).enumerate() {
+        let mut lists = Vec::new();
+        for (scan, times) in [Scan::Values, Scan::Codes].into_iter().zip(&mut times) {
+            let began = Instant::now();
+            lists.push(index.neighbours(vector, 10, scan)?);
+            times.1.push(began.elapsed());
+        }
+        n_same += usize::from(lists[0] == lists[1]);
+        let text = item(1_000_000_007 + i)
+            .text
+            .split(' ')
+            .take(4)
+            .collect::<Vec<_>>()
+            .join(" ");
+        let words = Query {
+            text,
+            mode: Mode::Words,
+            ..Query::default()
+        };
+        times[2].1.push(index.search(&words)?.elapsed);
+        let hybrid = Query {
+            vector: Some(vector.to_vec()),
+            mode: Mode::Hybrid,
+            ..words
+        };
+        times[3].1.push(index.search(&hybrid)?.elapsed);
+    }
+    for (name, mut times) in times {
+        times.sort();
+        writeln!(
+            out,
+            "{name:>20}: median {:.3?}, fastest {:.3?}",
+            times[times.len() / 2],
+            times[0]
+        )?;
+    }
+    let n_queries = queries.len() / dims;
+    writeln!(
+        out,
+        "codes gave the list of values, bit by bit, for {n_same} of {n_queries} queries"
+    )?;
+    Ok(())
+}
