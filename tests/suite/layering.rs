@@ -50,7 +50,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("ra_ap_ide_db::", &["kernel/src/language/analysis"]),
     ("ra_ap_project_model::", &["kernel/src/language/analysis"]),
     ("ra_ap_syntax::", &["kernel/src/language"]),
-    ("libloading::", &["magics/prelude"]),
+    ("libloading::", &["magics/prelude", "magics/clustering"]),
     (
         "polars::",
         &[

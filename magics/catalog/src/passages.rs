@@ -21,6 +21,15 @@ impl Passage<'_> {
         self.document.text[self.range.clone()].trim()
     }
 
+    /// Its words without the document's title, which stands before them in the first passage and says nothing more there.
+    pub(crate) fn body(&self) -> &str {
+        let text = self.text();
+        let rest = text
+            .strip_prefix(self.document.title.as_str())
+            .map(str::trim_start);
+        rest.filter(|rest| !rest.is_empty()).unwrap_or(text)
+    }
+
     /// What it is called.
     pub(crate) fn id(&self) -> String {
         format!("{}/{}", self.document.id, self.number)

@@ -194,7 +194,7 @@ impl SearchError {
                 "give the field another name, or convert its values".to_owned()
             }
             Self::Filter { known, .. } if !known.is_empty() => {
-                format!("known here: {}", known.join(", "))
+                format!("known here: `{}`", known.join("`, `"))
             }
             Self::Date { .. } => "write it like 2024-05-01 or 2024-05-01T12:30:00".to_owned(),
             Self::NoWords { .. } => "give words, or search by vector".to_owned(),

@@ -1,7 +1,7 @@
 //! Vectors as a column of a frame: lists of as many numbers each.
 
 use polars::prelude::{
-    Column, DataType, Float32Type, IntoColumn as _, ListBuilderTrait as _,
+    Column, DataType, Float32Type, IntoColumn as _, IntoSeries as _, ListBuilderTrait as _,
     ListPrimitiveChunkedBuilder, PolarsResult, polars_bail,
 };
 
@@ -17,7 +17,6 @@ pub fn vector_column(name: &str, values: &[f32], dims: usize) -> Column {
     for row in values.chunks(dims.max(1)) {
         builder.append_slice(row);
     }
-    use polars::prelude::IntoSeries as _;
     builder.finish().into_series().into_column()
 }
 
@@ -57,7 +56,7 @@ pub fn vectors_of(column: &Column) -> PolarsResult<(Vec<f32>, usize)> {
 mod tests {
     use super::*;
     use polars::df;
-    use polars::prelude::Series;
+    use polars::prelude::{NamedFrom as _, Series};
 
     #[test]
     fn vectors_come_back_as_they_were() {

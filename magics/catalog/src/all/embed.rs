@@ -24,7 +24,7 @@ use crate::view::{Column, Table, ToView, View};
 /// Characters of a text that stand for it.
 const LABEL: usize = 80;
 
-/// Make vectors of texts, by which meanings can be compared: for `%kmeans` and in Rust cells
+/// Make vectors of texts, by which their meanings can be compared
 #[derive(Debug, Parser)]
 pub(super) struct Embed {
     /// Documents, a frame, or a file that ends in .parquet, .arrow or .csv

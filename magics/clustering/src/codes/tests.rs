@@ -1,3 +1,5 @@
+//! Answers as rows: scaled, centred, missing, next to the same rows written out.
+
 use super::*;
 use crate::csr::Csr;
 use crate::kmeans;

@@ -1,3 +1,5 @@
+//! Encodings: levels, missing answers, axes, further rows.
+
 use super::*;
 use crate::table::{Column, Numeric};
 use crate::watch::Silent;

@@ -48,12 +48,12 @@ fn what_is_right_is_read() {
 fn what_is_wrong_is_named_with_its_place() {
     refused(
         "year >= 2020 and yeer < 3",
-        &expect![[r"
-        cannot read the filter at position 18: no field named `yeer`
-          year >= 2020 and yeer < 3
-                           ^^^^
-        known here: id, title, source, year, kind, published, open, my field
-    "]],
+        &expect![[r#"
+            cannot read the filter at position 18: no field named `yeer`
+              year >= 2020 and yeer < 3
+                               ^^^^
+            known here: `id`, `title`, `source`, `year`, `kind`, `published`, `open`, `my field`
+        "#]],
     );
     refused(
         "kind = image",
@@ -67,20 +67,20 @@ fn what_is_wrong_is_named_with_its_place() {
     refused(
         "year ~ \"2\"",
         &expect![[r#"
-        cannot read the filter at position 6: `~` is for texts, and `year` is a number
-          year ~ "2"
-               ^
-        known here: =, !=, <, <=, >, >=
-    "#]],
+            cannot read the filter at position 6: `~` is for texts, and `year` is a number
+              year ~ "2"
+                   ^
+            known here: `=`, `!=`, `<`, `<=`, `>`, `>=`
+        "#]],
     );
     refused(
         "year",
-        &expect![[r"
-        cannot read the filter at position 1: expected an operator after `year`
-          year
-          ^^^^
-        known here: =, !=, <, <=, >, >=, ~, !~, in, exists
-    "]],
+        &expect![[r#"
+            cannot read the filter at position 1: expected an operator after `year`
+              year
+              ^^^^
+            known here: `=`, `!=`, `<`, `<=`, `>`, `>=`, `~`, `!~`, `in`, `exists`
+        "#]],
     );
     refused(
         "(year > 3",
@@ -107,11 +107,11 @@ fn what_is_wrong_after_the_start_is_named_too() {
     refused(
         "year > 3 kind = \"a\"",
         &expect![[r#"
-        cannot read the filter at position 10: expected `and`, `or` or the end
-          year > 3 kind = "a"
-                   ^^^^
-        known here: and, or
-    "#]],
+            cannot read the filter at position 10: expected `and`, `or` or the end
+              year > 3 kind = "a"
+                       ^^^^
+            known here: `and`, `or`
+        "#]],
     );
     refused(
         "published > 2024-13-01",

@@ -29,7 +29,7 @@ const FEW: usize = 20;
 /// Different texts from which a column can be one of names.
 const MANY: usize = 50;
 
-/// Make vectors of answers: of columns that hold words or codes, not amounts
+/// Make vectors of answers, that is of columns that hold words or codes
 #[derive(Debug, Parser)]
 pub(super) struct Encode {
     /// A frame, or a file that ends in .parquet, .arrow or .csv
@@ -113,7 +113,7 @@ impl Magic for Encode {
             after: &[],
             cell: "%encode tables/survey.csv --method choose -k 2",
             about: "the encoding that the data favour, for two groups",
-            shows: "most stable",
+            shows: "which encoding the data favour",
         },
     ];
     type Outcome = Encoded;

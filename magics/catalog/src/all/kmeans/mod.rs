@@ -283,7 +283,8 @@ fn report<P: mlk8s_clustering::Points>(
     options: &Options,
     watch: &Watcher<'_>,
 ) -> Result<Report, MagicError> {
-    let (silhouette, of_cluster, basis) = if fit.k < 2 {
+    // Whoever has stopped the work does not want to wait for measures.
+    let (silhouette, of_cluster, basis) = if fit.k < 2 || fit.stop == Stop::Interrupted {
         (f64::NAN, Vec::new(), String::new())
     } else if sample >= 100.min(points.rows()) {
         let found = measure::silhouette(

@@ -170,7 +170,7 @@ impl Build {
             .map(|passage| Item {
                 id: passage.id(),
                 title: passage.document.title.clone(),
-                text: passage.text().to_owned(),
+                text: passage.body().to_owned(),
                 source: passage.document.source.display().to_string(),
                 span: Some((passage.range.start as u64, passage.range.end as u64)),
                 thumbnail: None,

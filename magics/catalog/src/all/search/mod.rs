@@ -51,15 +51,15 @@ impl Magic for Search {
                 "%corpus articles --as docs",
                 "%search build docs --words-only --as library",
             ],
-            cell: "%search query who discovered radium --in library --top 3",
+            cell: "%search query the first chatbot --in library --top 3",
             about: "the passages that say most about it",
-            shows: "radium",
+            shows: "ELIZA",
         },
         Example {
             after: &[
                 "%corpus articles --as docs",
                 "%search build docs --words-only --as library",
-                "%search query who discovered radium --in library",
+                "%search query the first chatbot --in library",
             ],
             cell: "%search feedback good 1",
             about: "the first hit was good: the same question finds it first next time",
