@@ -1,4 +1,4 @@
-//! `search`: exact search of a million vectors next to faiss, and tokens a second of MiniLM next to ONNX Runtime.
+//! `search`: exact search of a million vectors next to faiss, and tokens a second of `MiniLM` next to ONNX Runtime.
 
 use std::io::Write;
 use std::path::Path;

@@ -126,7 +126,9 @@ fn lloyd<P: Points>(points: &P, mut centroids: Vec<f32>, k: usize, iterations: u
         sums.fill(0.0);
         points.add_all(&labels, None, &mut sums);
         let mut sizes = vec![0_usize; k];
-        labels.iter().for_each(|&label| sizes[label as usize] += 1);
+        for &label in &labels {
+            sizes[label as usize] += 1;
+        }
         for (cluster, &size) in sizes.iter().enumerate().filter(|&(_, &size)| size > 0) {
             let sums = &sums[cluster * dims..][..dims];
             for (into, &sum) in centroids[cluster * dims..][..dims].iter_mut().zip(sums) {

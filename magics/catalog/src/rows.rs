@@ -82,7 +82,7 @@ pub(crate) enum Source {
     /// A table.
     Frame(DataFrame),
     /// A table in a file that was not read yet.
-    File(PathBuf, LazyFrame),
+    File(PathBuf, Box<LazyFrame>),
     /// Points that a magic made.
     Rows(Arc<Rows>),
     /// Documents.
@@ -165,7 +165,7 @@ fn file(path: &Path) -> Result<Source, MagicError> {
                 .with_hint(format!("files end in .{}", ENDINGS.join(", ."))));
         }
     };
-    Ok(Source::File(path.to_owned(), lazy))
+    Ok(Source::File(path.to_owned(), Box::new(lazy)))
 }
 
 /// The columns of `frame` that `wanted` names, in that order; all where it names none.

@@ -196,7 +196,9 @@ impl Basis {
         if self.cosine {
             let length = point.iter().map(|x| x * x).sum::<f32>().sqrt();
             if length > 0.0 {
-                point.iter_mut().for_each(|x| *x /= length);
+                for x in point {
+                    *x /= length;
+                }
             }
         }
     }

@@ -36,7 +36,7 @@ pub(super) struct Embed {
     /// The column holds paths of pictures, and the model is one that sees them (CLIP)
     #[arg(long)]
     images: bool,
-    /// The model: a directory, a name, or MODEL@ENDPOINT; else MiniLM
+    /// The model: a directory, a name, or MODEL@ENDPOINT; else `minilm`
     #[arg(long)]
     model: Option<String>,
     /// Of documents: a vector for each document, or for each passage
@@ -127,7 +127,7 @@ impl Embed {
                     "text" => &texts,
                 )?;
                 let labels = texts.iter().map(|text| shortened(text, LABEL)).collect();
-                self.outcome(frame, labels, vectors)
+                outcome(frame, labels, vectors)
             }
             By::Document => {
                 let mut values = vec![0.0; corpus.documents.len() * dims];
@@ -154,7 +154,7 @@ impl Embed {
                     .iter()
                     .map(|d| shortened(&d.title, LABEL))
                     .collect();
-                self.outcome(frame, labels, vectors)
+                outcome(frame, labels, vectors)
             }
         }
     }
@@ -180,28 +180,7 @@ impl Embed {
         if labels.is_empty() {
             labels = texts.iter().map(|text| shortened(text, LABEL)).collect();
         }
-        self.outcome(frame, labels, vectors)
-    }
-
-    fn outcome(
-        &self,
-        mut frame: DataFrame,
-        labels: Vec<String>,
-        vectors: Vectors,
-    ) -> Result<Outcome, MagicError> {
-        frame.with_column(vector_column("vector", &vectors.values, vectors.dims))?;
-        let rows = Rows {
-            points: Points::Dense {
-                values: vectors.values.clone(),
-                dims: vectors.dims,
-            },
-            names: Vec::new(),
-            labels,
-            columns: Columns::Vector("vector".to_owned()),
-            standard: Vec::new(),
-            origin: "vectors".to_owned(),
-        };
-        Ok((frame, rows, vectors))
+        outcome(frame, labels, vectors)
     }
 
     fn table(&self, made: &Rows, vectors: &Vectors, embedder: &Embedder, took_s: f64) -> Table {
@@ -240,6 +219,27 @@ impl Embed {
             note: notes.join("; "),
         }
     }
+}
+
+/// The frame with its vectors, and the same as rows.
+fn outcome(
+    mut frame: DataFrame,
+    labels: Vec<String>,
+    vectors: Vectors,
+) -> Result<Outcome, MagicError> {
+    frame.with_column(vector_column("vector", &vectors.values, vectors.dims))?;
+    let rows = Rows {
+        points: Points::Dense {
+            values: vectors.values.clone(),
+            dims: vectors.dims,
+        },
+        names: Vec::new(),
+        labels,
+        columns: Columns::Vector("vector".to_owned()),
+        standard: Vec::new(),
+        origin: "vectors".to_owned(),
+    };
+    Ok((frame, rows, vectors))
 }
 
 impl ToView for Made {

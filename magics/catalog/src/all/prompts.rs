@@ -151,8 +151,8 @@ impl Prompts {
         let path = call.session.resolve(file);
         if let Some(kg) = &self.kg {
             let chats = marks::chats(kg.as_str(), self.mark, call)?;
-            let lines: String = chats.iter().map(|chat| format!("{chat}\n")).collect();
-            write(&path, &lines)?;
+            let lines: Vec<String> = chats.iter().map(ToString::to_string).collect();
+            write(&path, &(lines.join("\n") + "\n"))?;
             return Ok(View::Text(format!(
                 "{} chats with triples marked with {} or better in `{}`",
                 chats.len(),

@@ -210,7 +210,13 @@ pub(super) fn run(
             return Ok(found(labels, Stop::Settled, number));
         }
         kept = Some(found(Vec::new(), stop, number));
-        let (next, reseeded) = moved(source, &centroids, totals)?;
+        let (next, reseeded) = match moved(source, &centroids, totals) {
+            Err(ClusteringError::Stopped) => {
+                let kept = kept.ok_or(ClusteringError::Stopped)?;
+                return Ok(Found { labels, ..kept }.interrupted());
+            }
+            other => other?,
+        };
         report.shift = shift(&centroids, &next);
         report.reseeded = reseeded;
         watch.iteration(&report);

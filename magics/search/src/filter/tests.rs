@@ -48,12 +48,12 @@ fn what_is_right_is_read() {
 fn what_is_wrong_is_named_with_its_place() {
     refused(
         "year >= 2020 and yeer < 3",
-        &expect![[r#"
+        &expect![[r"
             cannot read the filter at position 18: no field named `yeer`
               year >= 2020 and yeer < 3
                                ^^^^
             known here: `id`, `title`, `source`, `year`, `kind`, `published`, `open`, `my field`
-        "#]],
+        "]],
     );
     refused(
         "kind = image",
@@ -75,12 +75,12 @@ fn what_is_wrong_is_named_with_its_place() {
     );
     refused(
         "year",
-        &expect![[r#"
+        &expect![[r"
             cannot read the filter at position 1: expected an operator after `year`
               year
               ^^^^
             known here: `=`, `!=`, `<`, `<=`, `>`, `>=`, `~`, `!~`, `in`, `exists`
-        "#]],
+        "]],
     );
     refused(
         "(year > 3",

@@ -26,6 +26,8 @@ use show::{candidates, explained, to_frame};
 
 /// Different whole numbers up to which a column is one of answers.
 const FEW: usize = 20;
+/// Different answers up to which all pairs of them can be counted again and again.
+const MOST_PAIRED: usize = 4096;
 /// Different texts from which a column can be one of names.
 const MANY: usize = 50;
 
@@ -131,6 +133,19 @@ impl Magic for Encode {
         let method = if self.method == How::Choose {
             let mut options = ChooseOptions::new(self.k);
             options.seed = self.seed;
+            let n_levels: usize = answers
+                .columns
+                .iter()
+                .map(|column| column.levels.len())
+                .sum();
+            if n_levels > MOST_PAIRED {
+                options
+                    .methods
+                    .retain(|method| !matches!(method, Method::Ppmi(_)));
+                notes.push(format!(
+                    "`ppmi` was not tried: it counts pairs of {n_levels} answers"
+                ));
+            }
             options.encode = self.options(options.encode.method);
             let choice = choose(&answers, &options, &watcher)?;
             let method = choice.method;
@@ -145,7 +160,7 @@ impl Magic for Encode {
                 let (encoder, vectors) = encode(&answers, &options, &watcher)?;
                 notes.extend(encoder.notes().iter().cloned());
                 notes.extend(explained(&encoder));
-                self.rows(&answers, &encoder, vectors, labels, &method.to_string())
+                as_rows(&answers, &encoder, vectors, labels, &method.to_string())
             }
             None => self.learned(&answers, labels, &watcher, &mut notes)?,
         };
@@ -236,33 +251,6 @@ impl Encode {
         Ok((Answers { columns, numeric }, notes))
     }
 
-    /// The rows that an encoder made.
-    fn rows(
-        &self,
-        answers: &Answers,
-        encoder: &Encoder,
-        vectors: Vectors,
-        labels: Vec<String>,
-        origin: &str,
-    ) -> Rows {
-        let columns = encoder
-            .dimensions()
-            .filter(|_| answers.numeric.is_empty())
-            .map_or_else(|| Columns::Vector("vector".to_owned()), Columns::Answers);
-        let points = match vectors {
-            Vectors::Codes(codes) => Points::Codes(codes),
-            Vectors::Dense { values, dims, .. } => Points::Dense { values, dims },
-        };
-        Rows {
-            points,
-            names: encoder.names(),
-            labels,
-            columns,
-            standard: Vec::new(),
-            origin: origin.to_owned(),
-        }
-    }
-
     /// The rows of learned vectors.
     fn learned(
         &self,
@@ -318,6 +306,32 @@ impl Encode {
             vec![import],
         );
         Ok(())
+    }
+}
+
+/// The rows that an encoder made.
+fn as_rows(
+    answers: &Answers,
+    encoder: &Encoder,
+    vectors: Vectors,
+    labels: Vec<String>,
+    origin: &str,
+) -> Rows {
+    let columns = encoder
+        .dimensions()
+        .filter(|_| answers.numeric.is_empty())
+        .map_or_else(|| Columns::Vector("vector".to_owned()), Columns::Answers);
+    let points = match vectors {
+        Vectors::Codes(codes) => Points::Codes(codes),
+        Vectors::Dense { values, dims, .. } => Points::Dense { values, dims },
+    };
+    Rows {
+        points,
+        names: encoder.names(),
+        labels,
+        columns,
+        standard: Vec::new(),
+        origin: origin.to_owned(),
     }
 }
 

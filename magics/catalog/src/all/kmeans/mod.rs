@@ -156,8 +156,8 @@ impl Magic for KMeans {
                 self.group(&points, *dims, &fit, &mut options, &watcher)?
             }
             Points::Codes(codes) => {
-                let coded = card.as_ref().and_then(|_| card::Coded::of(codes));
-                let card = card.as_ref().zip(coded.as_ref());
+                let plain = card.as_ref().and_then(|_| card::Coded::of(codes));
+                let card = card.as_ref().zip(plain.as_ref());
                 let fit =
                     |options: &Options| self.fit_codes(codes, card, weights, options, &watcher);
                 self.group(codes, codes.questions(), &fit, &mut options, &watcher)?
@@ -197,10 +197,8 @@ impl KMeans {
             Distance::Cosine => Metric::Cosine,
         };
         options.init = match self.init.as_str() {
-            "auto" if k < MANY_GROUPS => Init::PlusPlus,
-            "auto" => Init::Parallel,
-            "k-means++" => Init::PlusPlus,
-            "k-means||" => Init::Parallel,
+            "auto" | "k-means||" if self.init != "auto" || k >= MANY_GROUPS => Init::Parallel,
+            "auto" | "k-means++" => Init::PlusPlus,
             "random" => Init::Random,
             name => {
                 let given = input::centres(name, call, dims)?;

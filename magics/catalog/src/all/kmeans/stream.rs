@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use mlk8s_clustering::{Blocks, ClusteringError, kmeans};
 use mlk8s_values::{Columns, vectors_of};
-use polars::prelude::{DataFrame, DataType, LazyFrame, col};
+use polars::prelude::{Column, DataFrame, DataType, LazyFrame, col};
 
 use super::input;
 use super::show::Grouped;
@@ -92,20 +92,15 @@ impl FileBlocks {
             .collect()?;
         let n_rows = n_rows.columns()[0].u64()?.get(0).unwrap_or(0) as usize;
         let chosen = rows::chosen(&head, wanted)?;
-        let (columns, dims) = match chosen
-            .iter()
-            .find(|c| matches!(c.dtype(), DataType::List(_)))
-        {
-            Some(vector) => {
-                let (_, dims) = vectors_of(vector)?;
-                (Columns::Vector(vector.name().to_string()), dims)
-            }
-            None => {
-                let numbers = chosen.iter().filter(|c| c.dtype().is_primitive_numeric());
-                let names: Vec<String> = numbers.map(|c| c.name().to_string()).collect();
-                let dims = names.len();
-                (Columns::Numbers(names), dims)
-            }
+        let is_vector = |column: &&Column| matches!(column.dtype(), DataType::List(_));
+        let (columns, dims) = if let Some(vector) = chosen.iter().find(is_vector) {
+            let (_, dims) = vectors_of(vector)?;
+            (Columns::Vector(vector.name().to_string()), dims)
+        } else {
+            let numbers = chosen.iter().filter(|c| c.dtype().is_primitive_numeric());
+            let names: Vec<String> = numbers.map(|c| c.name().to_string()).collect();
+            let dims = names.len();
+            (Columns::Numbers(names), dims)
         };
         if dims == 0 {
             let message = format!("`{}` has no column of numbers", path.display());
@@ -129,7 +124,11 @@ impl FileBlocks {
 
     /// Rows `at..at + n` as points.
     fn read(&self, at: usize, n: usize) -> Result<Vec<f32>, MagicError> {
-        let frame = self.lazy.clone().slice(at as i64, n as u32).collect()?;
+        let frame = self
+            .lazy
+            .clone()
+            .slice(i64::try_from(at).unwrap_or(i64::MAX), n as u32)
+            .collect()?;
         self.numbers(&frame)
     }
 

@@ -36,7 +36,7 @@ pub(super) struct Build {
     /// The column holds paths of pictures, and the model is one that sees them (CLIP)
     #[arg(long)]
     images: bool,
-    /// The model that makes vectors: a directory, a name, or MODEL@ENDPOINT; else MiniLM
+    /// The model that makes vectors: a directory, a name, or MODEL@ENDPOINT; else `minilm`
     #[arg(long)]
     model: Option<String>,
     /// Search by words only, without a model
@@ -97,7 +97,7 @@ impl Build {
         let removed = if self.keep {
             0
         } else {
-            self.forget(&mut index, &items)?
+            forget(&mut index, &items)?
         };
         index.compact(&watcher(call))?;
         call.session.searched.index = Some(self.name.to_string());
@@ -225,22 +225,6 @@ impl Build {
         Ok(items)
     }
 
-    /// Removes what is in the index and not among `items`.
-    fn forget(&self, index: &mut Index, items: &[Item]) -> Result<usize, MagicError> {
-        let kept: BTreeSet<&str> = items.iter().map(|item| item.id.as_str()).collect();
-        let gone: Vec<String> = index
-            .ids()?
-            .into_iter()
-            .filter(|id| !kept.contains(id.as_str()))
-            .collect();
-        let gone: Vec<&str> = gone.iter().map(String::as_str).collect();
-        if gone.is_empty() {
-            Ok(0)
-        } else {
-            Ok(index.remove(&gone)?)
-        }
-    }
-
     fn table(
         &self,
         index: &Index,
@@ -291,6 +275,22 @@ impl Build {
                 self.name
             ),
         }
+    }
+}
+
+/// Removes what is in the index and not among `items`.
+fn forget(index: &mut Index, items: &[Item]) -> Result<usize, MagicError> {
+    let kept: BTreeSet<&str> = items.iter().map(|item| item.id.as_str()).collect();
+    let gone: Vec<String> = index
+        .ids()?
+        .into_iter()
+        .filter(|id| !kept.contains(id.as_str()))
+        .collect();
+    let gone: Vec<&str> = gone.iter().map(String::as_str).collect();
+    if gone.is_empty() {
+        Ok(0)
+    } else {
+        Ok(index.remove(&gone)?)
     }
 }
 

@@ -105,7 +105,7 @@ impl Query {
             )?);
         }
         self.publish(&results, call)?;
-        call.session.searched.query = text.clone();
+        call.session.searched.query.clone_from(&text);
         call.session.searched.hits = results.hits.iter().map(|hit| hit.item.id.clone()).collect();
         call.session.searched.index = Some(name.clone());
         Ok(View::Hits(HitsView {

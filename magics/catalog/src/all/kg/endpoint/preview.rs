@@ -1,5 +1,6 @@
 //! What a build by a model will take: calls, tokens, cost, time, before it begins.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use mlk8s_llm::call::Call as ModelCall;
@@ -33,6 +34,10 @@ struct Open {
 struct Past {
     /// Tokens of an answer for each token of a passage.
     share: Option<f64>,
+    /// Share of a question's tokens that the server had from earlier ones.
+    cached: f64,
+    /// Tokens of a question as the server counts them for each that we count.
+    counted: Option<f64>,
     /// Time that a passage of a run takes, many being asked about at once.
     pace: Option<Duration>,
 }
@@ -44,17 +49,18 @@ impl Work<'_> {
         let mut past = self.past(call)?;
         let mut basis = String::new();
         if past.share.is_none() && open.questions.len() >= MANY {
-            let n_read = self.sample(&open, call)?;
+            let n_read = sample(&open, call)?;
             past = self.past(call)?;
             open = self.open(call)?;
             basis = format!(" (judged by {n_read} passages that were read first)");
         }
         if past.share.is_none() {
-            basis = " (a first guess: this model has read nothing yet)".to_owned();
+            " (a first guess: this model has read nothing yet)".clone_into(&mut basis);
         }
+        let prompt = open.prompt_tokens as f64 * past.counted.unwrap_or(1.0);
         let usage = mlk8s_llm::price::Usage {
-            prompt: open.prompt_tokens,
-            cached: 0,
+            prompt: prompt as u64,
+            cached: (prompt * past.cached) as u64,
             completion: (open.text_tokens as f64 * past.share.unwrap_or(ANSWER_SHARE)) as u64,
         };
         let client = call.session.models.client()?;
@@ -124,32 +130,6 @@ impl Work<'_> {
         Ok(open)
     }
 
-    /// Has some passages read, evenly spread; their answers are kept and not asked for again.
-    fn sample(&self, open: &Open, call: &mut Call) -> Result<usize, MagicError> {
-        let client = call.session.models.client()?;
-        let wanted = (open.questions.len() / MANY).clamp(4, SAMPLE);
-        let step = open.questions.len() / wanted;
-        let chosen = open.questions.iter().step_by(step).take(wanted);
-        let (cancel, progress) = (call.cancel.clone(), call.progress);
-        let mut n_read = 0;
-        // A failure is met again, and told, when the work itself begins.
-        client.ask_many(
-            chosen.map(|question| ((), question.clone())),
-            &|| cancel.is_raised(),
-            &mut |(), answer| {
-                n_read += usize::from(answer.is_ok());
-                progress.report(n_read, wanted, "passages read for a preview");
-                answer.is_ok()
-            },
-        );
-        if cancel.is_raised() {
-            let message = format!("stopped after {n_read} passages that were read for a preview");
-            return Err(MagicError::new(ErrorKind::Interrupted, message)
-                .with_hint("their answers are kept"));
-        }
-        Ok(n_read)
-    }
-
     /// What this model's latest answers to questions about passages say.
     fn past(&self, call: &mut Call) -> Result<Past, MagicError> {
         let client = call.session.models.client()?;
@@ -162,18 +142,63 @@ impl Work<'_> {
         let mut rows = client.ledger(move |ledger| ledger.rows(&filter))?;
         rows.retain(|row| row.run.starts_with("kg ") && row.status == Status::Done);
         let (mut text, mut answer) = (0.0, 0.0);
+        let (mut ours, mut theirs) = (0.0, 0.0);
         for row in &rows {
             let (said, _) = texts(row);
             if let Some((_, question)) = said.last() {
                 text += count::tokens(&row.model, prompt::passage(question)).0 as f64;
                 answer += row.completion_tokens as f64;
+                let said: Vec<(&str, &str)> = said
+                    .iter()
+                    .map(|(role, text)| (role.as_str(), text.as_str()))
+                    .collect();
+                ours += count::messages(&row.model, &said).0 as f64;
+                theirs += row.prompt_tokens as f64;
             }
         }
+        // The first questions of all have nothing before them.
+        let later = &rows[..rows.len().div_ceil(2)];
+        let sum = |take: fn(&Row) -> i64| later.iter().map(take).sum::<i64>() as f64;
         Ok(Past {
+            cached: sum(|row| row.cached_tokens) / sum(|row| row.prompt_tokens).max(1.0),
             share: (text > 0.0).then(|| answer / text),
+            counted: (ours > 0.0).then(|| theirs / ours),
             pace: pace(&rows),
         })
     }
+}
+
+/// Has some passages read, evenly spread; their answers are kept and not asked for again.
+fn sample(open: &Open, call: &mut Call) -> Result<usize, MagicError> {
+    let client = call.session.models.client()?;
+    let wanted = (open.questions.len() / MANY).clamp(4, SAMPLE);
+    let chosen = spread(wanted, open.questions.len());
+    let chosen = chosen.into_iter().map(|at| &open.questions[at]);
+    let (cancel, progress) = (call.cancel.clone(), call.progress);
+    let mut n_read = 0;
+    // A failure is met again, and told, when the work itself begins.
+    client.ask_many(
+        chosen.map(|question| ((), question.clone())),
+        &|| cancel.is_raised(),
+        &mut |(), answer| {
+            n_read += usize::from(answer.is_ok());
+            progress.report(n_read, wanted, "passages read for a preview");
+            answer.is_ok()
+        },
+    );
+    if cancel.is_raised() {
+        let message = format!("stopped after {n_read} passages that were read for a preview");
+        return Err(
+            MagicError::new(ErrorKind::Interrupted, message).with_hint("their answers are kept")
+        );
+    }
+    Ok(n_read)
+}
+
+/// Some of `n` places, evenly spread but in no step that documents might have, too (by the golden ratio).
+fn spread(wanted: usize, n: usize) -> BTreeSet<usize> {
+    let place = |at: usize| ((at as f64 * 0.618_033_988_75).fract() * n as f64) as usize;
+    (0..wanted).map(place).collect()
 }
 
 /// Time that a call of the latest run took on average, with as many at once as there were.

@@ -1,5 +1,7 @@
 //! How a model is asked about a passage.
 
+use std::fmt::Write as _;
+
 use mlk8s_graph::statement::Statement;
 use mlk8s_llm::call::{Message, Role};
 
@@ -53,7 +55,7 @@ pub(in super::super) enum Prompt {
     Short,
     /// Lines in brackets, without examples
     Lines,
-    /// Lines in brackets after two examples, as LlamaIndex asked in 2023
+    /// Lines in brackets after two examples, as `LlamaIndex` asked in 2023
     LlamaIndex,
     /// Instruction, input and response after four examples, for models trained on Alpaca: Camel, Dolly
     Alpaca,
@@ -115,7 +117,8 @@ impl Prompt {
             out.push('\n');
             out.push_str(between);
             for [subject, relation, object] in *triples {
-                out.push_str(&format!("({subject}, {relation}, {object})\n"));
+                // Writing to a string cannot fail.
+                let _ = writeln!(out, "({subject}, {relation}, {object})");
             }
             if between.starts_with('\n') {
                 out.push('\n');
