@@ -23,6 +23,8 @@ use show::Grouped;
 
 /// Rows of which silhouettes are taken.
 const SAMPLE: usize = 2000;
+/// Products of dense rows in the time of one that is looked up.
+const LOOKED_UP: usize = 64;
 /// Products of numbers that the silhouettes may take.
 const SILHOUETTE_WORK: usize = 40_000_000_000;
 /// Groups from which on first centres are drawn many at once: as good, and quicker.
@@ -160,7 +162,13 @@ impl Magic for KMeans {
                 let card = card.as_ref().zip(plain.as_ref());
                 let fit =
                     |options: &Options| self.fit_codes(codes, card, weights, options, &watcher);
-                self.group(codes, codes.questions(), &fit, &mut options, &watcher)?
+                self.group(
+                    codes,
+                    codes.questions() * LOOKED_UP,
+                    &fit,
+                    &mut options,
+                    &watcher,
+                )?
             }
         };
         notes.extend(report.remark.clone());
