@@ -20,6 +20,28 @@ pub(crate) fn text(text: &str) -> String {
     out
 }
 
+/// Our own prose as HTML: what stands between backticks is code.
+pub(crate) fn prose(words: &str) -> String {
+    let parts: Vec<&str> = words.split('`').collect();
+    // An odd backtick at the end is just one.
+    let is_paired = parts.len() % 2 == 1;
+    let mut out = String::new();
+    for (at, part) in parts.iter().enumerate() {
+        let part = text(part);
+        if is_paired && at % 2 == 1 {
+            out.push_str("<code>");
+            out.push_str(&part);
+            out.push_str("</code>");
+        } else {
+            if !is_paired && at > 0 {
+                out.push('`');
+            }
+            out.push_str(&part);
+        }
+    }
+    out
+}
+
 /// JSON for the inside of a `<script type="application/json">`: no `<` or `>`, so that nothing ends the element early.
 pub(crate) fn json(value: &serde_json::Value) -> String {
     value
@@ -55,6 +77,15 @@ mod tests {
             text(evil),
             "&lt;/script&gt;&lt;img src=x onerror=&#39;a&#39;&gt;&quot;]]&gt;&amp;\u{fffd}\u{fffd}\u{fffd}\u{2028}"
         );
+    }
+
+    #[test]
+    fn code_stands_between_backticks() {
+        assert_eq!(
+            prose("type `%kg <x>`, then"),
+            "type <code>%kg &lt;x&gt;</code>, then"
+        );
+        assert_eq!(prose("an odd ` one"), "an odd ` one");
     }
 
     #[test]

@@ -23,7 +23,7 @@ pub(crate) fn html(hits: &HitsView) -> String {
         hits.hits.iter().for_each(|hit| card(&mut out, hit));
         out.push_str("</ol>\n");
     }
-    let note = escape::text(&hits.note);
+    let note = escape::prose(&hits.note);
     let _ = write!(
         out,
         "<p class=\"mlk8s-remark\"><small>{note}</small></p></section>"

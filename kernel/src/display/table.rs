@@ -52,7 +52,11 @@ pub(crate) fn bare(table: &Table) -> String {
         );
     }
     if !table.note.is_empty() {
-        let _ = write!(out, "\n<p><small>{}</small></p>", escape::text(&table.note));
+        let _ = write!(
+            out,
+            "\n<p><small>{}</small></p>",
+            escape::prose(&table.note)
+        );
     }
     out
 }
