@@ -56,6 +56,8 @@ def test_what_is_said_in_other_words_is_found_by_meaning(library):
     assert "<mark>element</mark>" in html and "<mark>glows</mark>" in html
     assert first(library, "%search query radium") == "Radium"
     assert first(library, "%search query '\"make a dough\"' --mode words") == "Bread"
+    assert first(library, """%search query "make a dough" --mode words --where 'kind = "markdown"'""") == "Bread"
+    assert "nothing found" in library.run('%search query "dough a make" --mode words').result
     assert library.value("hits.width()") == "9"
 
 

@@ -177,7 +177,7 @@ impl Build {
                 fields: BTreeMap::from([
                     (
                         "kind".to_owned(),
-                        Value::Text(passage.document.kind.to_string()),
+                        Value::Text(passage.document.kind.to_string().to_lowercase()),
                     ),
                     ("passage".to_owned(), Value::Number(passage.number as f64)),
                 ]),

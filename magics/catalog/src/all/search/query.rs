@@ -58,7 +58,7 @@ impl Query {
     pub(super) fn run(self, call: &mut Call) -> Result<View, MagicError> {
         let name = self.index_name(call)?;
         let index = open(&name, call.session)?;
-        let text = self.words.join(" ");
+        let text = self.text();
         let marks = if self.without_marks {
             feedback::Marks::default()
         } else {
@@ -113,6 +113,19 @@ impl Query {
             note: note(&results, &name, !marks.is_empty()),
             hits,
         }))
+    }
+
+    /// What is looked for; the command line has taken the quotation marks from around words that must stand together.
+    fn text(&self) -> String {
+        let quoted = |word: &String| {
+            let is_phrase = word.contains(char::is_whitespace) && !word.contains('"');
+            if is_phrase {
+                format!("\"{word}\"")
+            } else {
+                word.clone()
+            }
+        };
+        self.words.iter().map(quoted).collect::<Vec<_>>().join(" ")
     }
 
     fn index_name(&self, call: &Call) -> Result<String, MagicError> {
