@@ -1,13 +1,17 @@
 """Search by words and by meaning, vectors of texts, and marks: with the real MiniLM, and with one behind an endpoint."""
 
+import json
+import math
 import os
 import signal
+from pathlib import Path
 
 import psutil
 import pytest
 from openai_server import Server
 from test_models import begin, column, posts, rows
 
+FIXTURES = Path(__file__).parent.parent / "fixtures"
 NOTES = {
     "radium": "Marie Curie and her husband discovered radium in Paris. The element glows in the dark.",
     "engine": "Charles Babbage designed a mechanical computer. It was never finished in his lifetime.",
@@ -121,6 +125,20 @@ def test_documents_become_vectors_and_groups(library):
         "dot(0, 1) > dot(0, 2) + 0.2"
     )
     assert library.value(near) == "true"
+
+
+def test_vectors_are_those_of_the_model(library):
+    golden = json.loads((FIXTURES / "minilm.json").read_text())
+    texts = ", ".join(f"String::from({json.dumps(text, ensure_ascii=False)})" for text in golden["texts"])
+    assert library.run(f"let texts = vec![{texts}];").ok
+    assert library.run("%embed texts --as found").ok
+    numbers = library.run('println!("{}", serde_json::to_string(&vectors_of(found.column("vector")?)?.0)?);')
+    values = json.loads(numbers.stdout)
+    for n, wanted in enumerate(golden["vectors"]):
+        got = values[n * len(wanted) : (n + 1) * len(wanted)]
+        lengths = math.hypot(*got) * math.hypot(*wanted)
+        assert sum(a * b for a, b in zip(got, wanted)) / lengths >= 0.9999, golden["texts"][n]
+        assert max(abs(a - b) for a, b in zip(got, wanted)) <= 5e-4
 
 
 def test_a_model_that_is_not_here_is_named(library):
