@@ -14,7 +14,15 @@ const PATIENCE: Duration = Duration::from_millis(500);
 /// The right to write to an index; given back when dropped.
 #[derive(Debug)]
 pub(crate) struct WriterLock {
-    _file: File,
+    file: File,
+}
+
+impl Drop for WriterLock {
+    /// Lets go at once: a process that is just being started from here has the file open, too, until its program begins.
+    fn drop(&mut self) {
+        // It is let go of at the end of the process at the latest.
+        let _ = self.file.unlock();
+    }
 }
 
 /// Takes the lock of the index in `dir`, or says who holds it.
@@ -42,7 +50,7 @@ pub(crate) fn lock(dir: &Path) -> Result<WriterLock, SearchError> {
         .and_then(|()| file.rewind())
         .and_then(|()| write!(file, "{}", std::process::id()));
     told.map_err(at(&path))?;
-    Ok(WriterLock { _file: file })
+    Ok(WriterLock { file })
 }
 
 /// The process that wrote its number into the file; it does so right after it took the lock, so it may take a moment.

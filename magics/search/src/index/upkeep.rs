@@ -9,6 +9,8 @@ use super::commit::VECTORS;
 use super::{Commit, Index, lock};
 use crate::error::{SearchError, at, words as failed};
 
+/// How long the lock of an earlier writer is waited for.
+const PATIENCE: std::time::Duration = std::time::Duration::from_millis(500);
 /// Memory for words before they are flushed; more gives fewer segments.
 const WORDS_MEMORY: usize = 128 << 20;
 /// Small segments at the end are put together when there are so many.
@@ -120,9 +122,17 @@ fn delete(folder: &Path, doomed: impl Fn(&str) -> bool) -> Result<(), SearchErro
 
 /// A writer of words that merges only when it is told: one thread, so that documents keep their order.
 pub(super) fn writer(dir: &Path, words: &tantivy::Index) -> Result<IndexWriter, SearchError> {
-    let writer: IndexWriter = words
-        .writer_with_num_threads(1, WORDS_MEMORY)
-        .map_err(failed(dir))?;
+    let begun = std::time::Instant::now();
+    let writer: IndexWriter = loop {
+        match words.writer_with_num_threads(1, WORDS_MEMORY) {
+            // Ours is the only writer; a process that is just being started from here holds the last one's lock until its
+            // program begins.
+            Err(tantivy::TantivyError::LockFailure(..)) if begun.elapsed() < PATIENCE => {
+                std::thread::yield_now();
+            }
+            writer => break writer.map_err(failed(dir))?,
+        }
+    };
     writer.set_merge_policy(Box::new(tantivy::merge_policy::NoMergePolicy));
     Ok(writer)
 }
