@@ -172,10 +172,14 @@ def test_rows_that_are_all_the_same_are_no_error(rust):
     assert rust.run("%kmeans one -k 1").ok
 
 
+MANY = (
+    "let many: Vec<Vec<f32>> = (0..200_000u64).map(|at| (0..24u64)"
+    ".map(|d| ((at * 2_654_435_761 + d * 40_503) % 1009) as f32).collect()).collect();"
+)
+
+
 def test_an_interrupt_keeps_the_best_so_far(rust):
-    assert rust.run(
-        "let many: Vec<Vec<f32>> = (0..200_000u64).map(|at| (0..24u64).map(|d| ((at * 2_654_435_761 + d * 40_503) % 1009) as f32).collect()).collect();"
-    ).ok
+    assert rust.run(MANY).ok
     cell = rust.send("%kmeans many -k 300 --tol 0 --max-iter 100000 --as kept")
     rust.until_shown(cell, "inertia")
     begun = time.monotonic()
@@ -184,3 +188,15 @@ def test_an_interrupt_keeps_the_best_so_far(rust):
     assert time.monotonic() - begun < 60
     assert cell.ok and "the best groups so far" in cell.result, cell
     assert rust.value("kept.sizes.iter().sum::<usize>()") == "200000"
+
+
+def test_an_interrupt_among_numbers_of_groups_keeps_the_best_of_those(rust):
+    assert rust.run(MANY).ok
+    cell = rust.send("%kmeans many -k 2..500 --tol 0 --as some")
+    rust.until_shown(cell, "inertia")
+    # By then some numbers were tried, and by far not all.
+    time.sleep(5)
+    rust.interrupt()
+    rust.finish(cell)
+    assert cell.ok and "of those that were tried" in cell.result, cell
+    assert rust.value("some.sizes.iter().sum::<usize>()") == "200000"

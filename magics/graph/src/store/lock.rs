@@ -11,7 +11,15 @@ const LOCK: &str = "writer.lock";
 /// The right to write to a store; given back when dropped.
 #[derive(Debug)]
 pub(super) struct WriterLock {
-    _file: File,
+    file: File,
+}
+
+impl Drop for WriterLock {
+    /// Lets go at once: a process that is just being started from here has the file open, too, until its program begins.
+    fn drop(&mut self) {
+        // It is let go of at the end of the process at the latest.
+        let _ = self.file.unlock();
+    }
 }
 
 /// Takes the lock of the store in `dir`, or says who holds it.
@@ -42,7 +50,7 @@ pub(super) fn lock(dir: &Path) -> Result<WriterLock, GraphError> {
         .and_then(|()| file.rewind())
         .and_then(|()| write!(file, "{}", std::process::id()));
     told.map_err(at(&path))?;
-    Ok(WriterLock { _file: file })
+    Ok(WriterLock { file })
 }
 
 #[cfg(test)]

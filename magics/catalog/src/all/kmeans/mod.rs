@@ -6,6 +6,8 @@ mod input;
 mod show;
 mod stream;
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use clap::{Parser, ValueEnum};
@@ -204,11 +206,11 @@ impl KMeans {
             Distance::L2 => Metric::L2,
             Distance::Cosine => Metric::Cosine,
         };
-        options.init = match self.init.as_str() {
-            "auto" | "k-means||" if self.init != "auto" || k >= MANY_GROUPS => Init::Parallel,
-            "auto" | "k-means++" => Init::PlusPlus,
-            "random" => Init::Random,
-            name => {
+        options.init = match (self.init.as_str(), k >= MANY_GROUPS) {
+            ("auto", true) | ("k-means||", _) => Init::Parallel,
+            ("auto", false) | ("k-means++", _) => Init::PlusPlus,
+            ("random", _) => Init::Random,
+            (name, _) => {
                 let given = input::centres(name, call, dims)?;
                 options.k = given.len() / dims.max(1);
                 Init::Given(given)
@@ -233,23 +235,26 @@ impl KMeans {
     ) -> Result<(Fit, Option<scan::Scan>, Report), MagicError> {
         let work = points.rows() * width.max(1);
         let sample = (SILHOUETTE_WORK / work.max(1)).min(SAMPLE);
-        let mut tried = None;
-        if let K::Range(from, to) = self.k {
-            let to = to.min(points.rows());
-            let found = scan::scan_by(
-                points,
-                fit,
-                from.min(to)..=to,
-                options,
-                sample.max(100),
-                watch,
-            )?;
-            options.k = found.best_silhouette.or(found.knee).unwrap_or(from);
-            tried = Some(found);
-        }
-        let fit = fit(options)?;
+        let K::Range(from, to) = self.k else {
+            let fit = fit(options)?;
+            let report = report(points, &fit, sample, options, watch)?;
+            return Ok((fit, None, report));
+        };
+        // What was tried is kept: the best of it need not be found again, also when the user has stopped the others.
+        let kept = RefCell::new(BTreeMap::new());
+        let keep = |options: &Options| {
+            let fit = fit(options)?;
+            kept.borrow_mut().insert(options.k, fit.clone());
+            Ok(fit)
+        };
+        let to = to.min(points.rows());
+        let (ks, least) = (from.min(to)..=to, sample.max(100));
+        let tried = scan::scan_by(points, &keep, ks, options, least, watch)?;
+        options.k = tried.best_silhouette.or(tried.knee).unwrap_or(from);
+        let kept = kept.into_inner().remove(&options.k);
+        let fit = kept.ok_or(mlk8s_clustering::ClusteringError::Stopped)?;
         let report = report(points, &fit, sample, options, watch)?;
-        Ok((fit, tried, report))
+        Ok((fit, Some(tried), report))
     }
 
     /// Gives the groups to Rust cells and to other magics.
@@ -290,7 +295,7 @@ fn report<P: mlk8s_clustering::Points>(
     watch: &Watcher<'_>,
 ) -> Result<Report, MagicError> {
     // Whoever has stopped the work does not want to wait for measures.
-    let (silhouette, of_cluster, basis) = if fit.k < 2 || fit.stop == Stop::Interrupted {
+    let (silhouette, of_cluster, basis) = if fit.k < 2 || watch.cancel.is_raised() {
         (f64::NAN, Vec::new(), String::new())
     } else if sample >= 100.min(points.rows()) {
         let found = measure::silhouette(
@@ -322,7 +327,11 @@ fn report<P: mlk8s_clustering::Points>(
         basis,
         typical,
         apart: measure::differences(points, &fit.labels, fit.k, APART),
-        remark: remark(fit),
+        remark: remark(fit).or_else(|| {
+            let is_stopped = watch.cancel.is_raised();
+            is_stopped
+                .then(|| "stopped; these are the best groups of those that were tried".to_owned())
+        }),
     })
 }
 
