@@ -1,13 +1,17 @@
 //! The arithmetic of encoders on packed rows of `f32`: products, attention, normalisation, activations.
 //!
 //! Every function is written once over [`pulp::Simd`] and compiled for AVX-512, AVX2 with FMA, and plain code; the choice
-//! is made at run time. No sum depends on how rows are grouped, so a row has the same bits in any batch.
+//! is made at run time. Closures over vectors are marked `inline(always)`, too: one that stays a function of its own is
+//! compiled for the plainest processor and calls a function for each instruction. No sum depends on how rows are grouped,
+//! so a row has the same bits in any batch.
 
 mod activation;
 mod attention;
 mod linear;
 mod norm;
 mod stack;
+#[cfg(test)]
+mod tests;
 mod tile;
 
 pub(crate) use activation::Activation;

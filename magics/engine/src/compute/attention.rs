@@ -116,16 +116,26 @@ impl Shape {
     fn pack(&self, head: usize, qkv: &[f32], scratch: &mut AttentionScratch) {
         let Heads { n, dim, .. } = self.heads;
         let (keys_width, values_width) = (self.keys_width, self.values_width);
-        for (token, row) in qkv.chunks_exact(self.row_length()).enumerate() {
-            let keys = &row[(n + head) * dim..][..dim];
-            let panel = &mut scratch.keys[token / keys_width * dim * keys_width..];
-            for (key, place) in keys.iter().zip(panel.chunks_exact_mut(keys_width)) {
-                place[token % keys_width] = *key;
+        let row_length = self.row_length();
+        let panels = scratch.keys.chunks_exact_mut(dim * keys_width);
+        for (rows, panel) in qkv.chunks(keys_width * row_length).zip(panels) {
+            for (column, row) in rows.chunks_exact(row_length).enumerate() {
+                let keys = &row[(n + head) * dim..][..dim];
+                for (key, place) in keys.iter().zip(panel.chunks_exact_mut(keys_width)) {
+                    place[column] = *key;
+                }
             }
-            let values = &row[(2 * n + head) * dim..][..dim];
-            for (panel, values) in values.chunks(values_width).enumerate() {
-                let start = (panel * self.n_tokens + token) * values_width;
-                scratch.values[start..][..values.len()].copy_from_slice(values);
+        }
+        let panels = scratch
+            .values
+            .chunks_exact_mut(self.n_tokens * values_width);
+        for (i, panel) in panels.enumerate() {
+            let rows = qkv.chunks_exact(row_length);
+            for (row, place) in rows.zip(panel.chunks_exact_mut(values_width)) {
+                let values = &row[(2 * n + head) * dim..][..dim][i * values_width..];
+                for (place, value) in place.iter_mut().zip(values) {
+                    *place = *value;
+                }
             }
         }
     }
@@ -149,9 +159,16 @@ impl Shape {
         };
         let zeros = &scratch.zeros[..width];
         for (i, panel) in scratch.keys.chunks_exact(dim * width).enumerate() {
-            multiply(simd, queries, panel, zeros, |row, sums| {
-                scratch.scores[row * columns + i * width..][..width].copy_from_slice(sums);
-            });
+            multiply(
+                simd,
+                queries,
+                panel,
+                zeros,
+                #[inline(always)]
+                |row, sums| {
+                    scratch.scores[row * columns + i * width..][..width].copy_from_slice(sums);
+                },
+            );
         }
     }
 
@@ -203,6 +220,7 @@ impl Shape {
                 weights,
                 panel,
                 &scratch.zeros[..width],
+                #[inline(always)]
                 |row, sums| {
                     let start = (first + row) * n * dim + head * dim + i * width;
                     let out = &mut out[start..][..columns];
@@ -234,4 +252,72 @@ fn softmax<S: Simd>(simd: S, row: &mut [f32], seen: usize, scale: f32) -> f32 {
     // What stands beyond has weight exp(−87) or less, not 0; the sum doesn't notice, the product need not.
     row[seen..].fill(0.0);
     simd.reduce_sum_f32s(sum)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{difference, numbers, on_each};
+    use super::*;
+
+    #[derive(Clone, Copy)]
+    struct Run<'a>(Heads, &'a [f32]);
+
+    impl WithSimd for Run<'_> {
+        type Output = Vec<f32>;
+
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, simd: S) -> Vec<f32> {
+            let Self(heads, qkv) = self;
+            let mut out = vec![0.0; qkv.len() / 3];
+            let attend = Attend {
+                heads,
+                qkv,
+                out: &mut out,
+                scratch: &mut AttentionScratch::default(),
+            };
+            attend.with_simd(simd);
+            out
+        }
+    }
+
+    fn plain(Heads { n, dim, causal }: Heads, qkv: &[f32]) -> Vec<f64> {
+        let rows: Vec<&[f32]> = qkv.chunks_exact(3 * n * dim).collect();
+        let mut out = Vec::new();
+        for (i, query) in rows.iter().enumerate() {
+            let seen = if causal { i + 1 } else { rows.len() };
+            for head in 0..n {
+                let part =
+                    |row: &[f32], part: usize| row[(part * n + head) * dim..][..dim].to_vec();
+                let weights: Vec<f64> = rows[..seen]
+                    .iter()
+                    .map(|row| {
+                        let products = part(query, 0).into_iter().zip(part(row, 1));
+                        let score: f64 = products.map(|(a, b)| f64::from(a) * f64::from(b)).sum();
+                        (score / (dim as f64).sqrt()).exp()
+                    })
+                    .collect();
+                let sum: f64 = weights.iter().sum();
+                for k in 0..dim {
+                    let values = rows.iter().map(|row| f64::from(part(row, 2)[k]));
+                    out.push(values.zip(&weights).map(|(a, b)| a * b).sum::<f64>() / sum);
+                }
+            }
+        }
+        out
+    }
+
+    #[test]
+    fn every_instruction_set_is_exact() {
+        let mut random = fastrand::Rng::with_seed(12);
+        for (n_tokens, n, dim) in [(1, 2, 3), (5, 1, 16), (20, 3, 32), (49, 2, 10), (70, 1, 40)] {
+            let qkv = numbers(&mut random, 3 * n_tokens * n * dim);
+            for causal in [false, true] {
+                let heads = Heads { n, dim, causal };
+                let wanted = plain(heads, &qkv);
+                for found in on_each(Run(heads, &qkv)) {
+                    assert!(difference(&found, &wanted) < 2e-6, "{n_tokens} {heads:?}");
+                }
+            }
+        }
+    }
 }

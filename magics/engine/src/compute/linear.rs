@@ -35,8 +35,12 @@ pub(crate) struct Linear {
 impl Linear {
     /// Packs weights as models store them, `n_out` × `n_in` row by row; an empty `bias` stands for zeros.
     pub(crate) fn new(weights: &[f32], bias: &[f32], n_in: usize) -> Self {
+        let width = Arch::new().dispatch(Width(weights.len() / n_in));
+        Self::pack(weights, bias, n_in, width)
+    }
+
+    fn pack(weights: &[f32], bias: &[f32], n_in: usize, width: usize) -> Self {
         let n_out = weights.len() / n_in;
-        let width = Arch::new().dispatch(Width(n_out));
         let n_panels = n_out.div_ceil(width);
         let mut panels = vec![0.0; n_panels * n_in * width];
         for (out, row) in weights.chunks_exact(n_in).enumerate() {
@@ -114,10 +118,17 @@ impl WithSimd for Product<'_> {
         for (first, (panel, start)) in panels.zip(starts).enumerate() {
             let first = first * width;
             let n = width.min(n_out - first);
-            multiply(simd, rows, panel, start, |row, sums| {
-                let out = &mut self.out[row * n_out + first..][..n];
-                finish(simd, self.finish, sums, out);
-            });
+            multiply(
+                simd,
+                rows,
+                panel,
+                start,
+                #[inline(always)]
+                |row, sums| {
+                    let out = &mut self.out[row * n_out + first..][..n];
+                    finish(simd, self.finish, sums, out);
+                },
+            );
         }
     }
 }
@@ -147,6 +158,87 @@ fn finish<S: Simd>(simd: S, finish: Finish, sums: &[f32], out: &mut [f32]) {
             if !out_tail.is_empty() {
                 let last = activation.apply(simd, simd.partial_load_f32s(sums_tail));
                 simd.partial_store_f32s(out_tail, last);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::cpu::erf::erf_f64;
+
+    use super::super::tests::{difference, numbers, on_each};
+    use super::*;
+
+    /// A layer and its input; the results are added to `out`, or put in its place.
+    struct Case {
+        weights: Vec<f32>,
+        bias: Vec<f32>,
+        n_in: usize,
+        x: Vec<f32>,
+        out: Vec<f32>,
+    }
+
+    #[derive(Clone, Copy)]
+    struct Run<'a>(&'a Case, Finish);
+
+    impl WithSimd for Run<'_> {
+        type Output = Vec<f32>;
+
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, simd: S) -> Vec<f32> {
+            let Self(case, finish) = self;
+            let width = Width(case.bias.len()).with_simd(simd);
+            let mut out = case.out.clone();
+            let product = Product {
+                layer: &Linear::pack(&case.weights, &case.bias, case.n_in, width),
+                x: &case.x,
+                out: &mut out,
+                finish,
+            };
+            product.with_simd(simd);
+            out
+        }
+    }
+
+    fn plain(case: &Case, finish: Finish) -> Vec<f64> {
+        let rows = case.x.chunks_exact(case.n_in);
+        let sums = rows.flat_map(|row| {
+            let columns = case.weights.chunks_exact(case.n_in).zip(&case.bias);
+            columns.map(|(column, bias)| {
+                let products = row.iter().zip(column);
+                let sum: f64 = products.map(|(a, b)| f64::from(*a) * f64::from(*b)).sum();
+                sum + f64::from(*bias)
+            })
+        });
+        let finished = sums.zip(&case.out).map(|(sum, out)| match finish {
+            Finish::Store => sum,
+            Finish::Add => sum + f64::from(*out),
+            Finish::Activate(_) => 0.5 * sum * (1.0 + erf_f64(sum / 2.0_f64.sqrt())),
+        });
+        finished.collect()
+    }
+
+    #[test]
+    fn every_instruction_set_is_exact() {
+        let mut random = fastrand::Rng::with_seed(11);
+        for (n_rows, n_in, n_out) in [(1, 3, 5), (6, 37, 16), (13, 20, 40), (23, 64, 77)] {
+            let case = Case {
+                weights: numbers(&mut random, n_out * n_in),
+                bias: numbers(&mut random, n_out),
+                n_in,
+                x: numbers(&mut random, n_rows * n_in),
+                out: numbers(&mut random, n_rows * n_out),
+            };
+            for finish in [
+                Finish::Store,
+                Finish::Add,
+                Finish::Activate(Activation::Gelu),
+            ] {
+                let wanted = plain(&case, finish);
+                for found in on_each(Run(&case, finish)) {
+                    assert!(difference(&found, &wanted) < 3e-6, "{n_out} {finish:?}");
+                }
             }
         }
     }

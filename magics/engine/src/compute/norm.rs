@@ -47,12 +47,22 @@ impl WithSimd for Normalise<'_> {
     fn with_simd<S: Simd>(self, simd: S) {
         let n = self.norm.scale.len();
         for row in self.x.chunks_exact_mut(n) {
-            let mean = sum(simd, row, |x| x) / n as f32;
+            let mean = sum(
+                simd,
+                row,
+                #[inline(always)]
+                |x| x,
+            ) / n as f32;
             let centre = simd.splat_f32s(mean);
-            let squares = sum(simd, row, |x| {
-                let x = simd.sub_f32s(x, centre);
-                simd.mul_f32s(x, x)
-            });
+            let squares = sum(
+                simd,
+                row,
+                #[inline(always)]
+                |x| {
+                    let x = simd.sub_f32s(x, centre);
+                    simd.mul_f32s(x, x)
+                },
+            );
             // Zeros that fill up the last vector were counted as values at distance `mean`.
             let filled = (n.next_multiple_of(S::F32_LANES) - n) as f32;
             let variance = (squares - filled * mean * mean) / n as f32;
