@@ -108,10 +108,11 @@ fn time(
     out: &mut impl Write,
 ) -> Result<(), Box<dyn std::error::Error>> {
     let mut times: Vec<(&str, Vec<Duration>)> = Vec::new();
-    for name in ["values", "codes", "words", "hybrid, with items"] {
+    for name in ["values", "codes", "words", "hybrid, with items", "graph"] {
         times.push((name, Vec::new()));
     }
     let mut n_same = 0_usize;
+    let mut n_found = 0_usize;
     for (i, vector) in queries.chunks_exact(dims).enumerate() {
         let mut lists = Vec::new();
         for (scan, times) in [Scan::Values, Scan::Codes].into_iter().zip(&mut times) {
@@ -138,6 +139,20 @@ fn time(
             ..words
         };
         times[3].1.push(index.search(&hybrid)?.elapsed);
+        let graph = Query {
+            mode: Mode::Vectors,
+            top: 10,
+            ..hybrid
+        };
+        // The first walk of a query has its pages read.
+        index.search(&graph)?;
+        let found = index.search(&graph)?;
+        times[4].1.push(found.elapsed);
+        let found: Vec<&str> = found.hits.iter().map(|hit| hit.item.id.as_str()).collect();
+        n_found += lists[0]
+            .iter()
+            .filter(|neighbour| found.contains(&neighbour.0.as_str()))
+            .count();
     }
     for (name, mut times) in times {
         times.sort();
@@ -149,6 +164,15 @@ fn time(
         )?;
     }
     let n_queries = queries.len() / dims;
+    writeln!(
+        out,
+        "recall@10 of the graph: {:.4}; {}",
+        n_found as f64 / (10 * n_queries) as f64,
+        index
+            .stats()
+            .recall
+            .map_or_else(|| "there is none".to_owned(), |recall| recall.to_string()),
+    )?;
     writeln!(
         out,
         "codes gave the list of values, bit by bit, for {n_same} of {n_queries} queries"

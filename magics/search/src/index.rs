@@ -3,6 +3,7 @@
 //! ```text
 //! meta.json, *.idx, *.store …   words and items (tantivy); meta.json is the commit point and names the vectors that count
 //! vectors/000001.vec            vectors, written once
+//! vectors/000002.hnsw           graph of one of those files, if there are many vectors
 //! writer.lock                   held while a process writes
 //! ```
 //! A kill at any moment leaves the state of the last commit.
@@ -11,6 +12,7 @@ mod add;
 mod check;
 mod commit;
 mod compact;
+mod graph;
 mod lock;
 mod snapshot;
 mod upkeep;
@@ -25,13 +27,14 @@ use tantivy::{IndexSettings, TantivyDocument};
 use crate::error::{SearchError, at, words as failed};
 use crate::item::{Item, Kind};
 use crate::settings::Settings;
-use crate::vectors::Segment;
+use crate::vectors::{Recall, Segment};
 use crate::words::{Columns, register};
 pub use add::{Added, Vectors};
 pub(crate) use check::{no_direction, norm};
 pub(crate) use commit::Commit;
 use commit::{FORMAT, VECTORS};
 pub use compact::Compacted;
+pub(crate) use graph::By;
 pub(crate) use snapshot::Snapshot;
 
 /// Items on disk that can be searched; see the file's description for what is where.
@@ -51,6 +54,8 @@ pub struct Stats {
     pub n_vectors: usize,
     /// Dimensions of the vectors; none before the first.
     pub dims: Option<usize>,
+    /// What share of the nearest vectors is found; none if all of them are looked at.
+    pub recall: Option<Recall>,
     /// Size on disk.
     pub n_bytes: u64,
     /// Fields and their kinds.
@@ -147,6 +152,7 @@ impl Index {
             n_items: snapshot.alive.count(),
             n_vectors: snapshot.n_vectors(),
             dims: snapshot.commit.dims,
+            recall: snapshot.graph.recall(),
             n_bytes: size(&self.dir),
             fields: snapshot.commit.fields.iter().cloned().collect(),
         }
@@ -202,7 +208,11 @@ impl Index {
                 what: "its checksum does not fit".to_owned(),
             });
         }
-        self.snapshot.segments.iter().try_for_each(Segment::verify)
+        self.snapshot
+            .segments
+            .iter()
+            .try_for_each(Segment::verify)?;
+        self.verify_graph()
     }
 }
 

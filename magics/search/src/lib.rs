@@ -20,6 +20,6 @@ pub use index::{Added, Compacted, Index, Stats, Vectors};
 pub use item::{Item, Kind, Value};
 pub use passage::best_sentence;
 pub use query::{Hit, Mode, Passage, Query, Ranked, Results, Rocchio};
-pub use settings::{Language, Settings};
-pub use vectors::Scan;
+pub use settings::{Language, Nearest, Settings};
+pub use vectors::{Recall, Scan};
 pub use watch::{Silent, Watch};

@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use crate::item::Item;
+use crate::vectors::Recall;
 
 /// What to search for; fill in what matters and leave the rest to [`Query::default`].
 #[derive(Debug, Clone, PartialEq)]
@@ -24,6 +25,8 @@ pub struct Query {
     pub boost: Vec<(String, f32)>,
     /// Moves the vector towards and away from items.
     pub rocchio: Option<Rocchio>,
+    /// Look at every vector, even if the index has a graph.
+    pub exact: bool,
 }
 
 impl Default for Query {
@@ -37,6 +40,7 @@ impl Default for Query {
             filter: String::new(),
             boost: Vec::new(),
             rocchio: None,
+            exact: false,
         }
     }
 }
@@ -90,6 +94,8 @@ pub struct Results {
     pub n_items: usize,
     /// Items that the filter let through.
     pub n_searched: usize,
+    /// What share of the nearest vectors is found this way; none if nothing was missed.
+    pub recall: Option<Recall>,
     /// Time it took.
     pub elapsed: Duration,
     /// What the user should know, such as a mark for an item that is not there.

@@ -6,10 +6,10 @@ use std::time::Instant;
 use crate::error::{SearchError, words as failed};
 use crate::filter::{evaluate, parse};
 use crate::fuse::{Fused, fuse};
-use crate::index::{Index, no_direction, norm};
+use crate::index::{By, Index, no_direction, norm};
 use crate::passage::passage;
 use crate::query::{Hit, Mode, Query, Results, Rocchio};
-use crate::vectors::{Bits, Probe, Scan, Scored, nearest};
+use crate::vectors::{Bits, Scan, Scored};
 use crate::words::{Asked, ranked};
 
 /// Places that each list contributes to a fusion, at least.
@@ -39,12 +39,17 @@ impl Index {
             Mode::Vectors => Vec::new(),
             _ => self.by_words(&asked, mask, depth)?,
         };
-        let vectors = match (&query.vector, mode) {
+        let (vectors, recall) = match (&query.vector, mode) {
             (Some(vector), Mode::Vectors | Mode::Hybrid) => {
                 let vector = self.shifted(vector, query.rocchio.as_ref(), &mut notes)?;
-                self.by_vectors(&vector, mask, depth, Scan::Codes)
+                let by = if query.exact {
+                    By::Scan(Scan::Codes)
+                } else {
+                    By::Graph
+                };
+                self.by_vectors(&vector, mask, depth, by, &mut notes)
             }
-            _ => Vec::new(),
+            _ => (Vec::new(), None),
         };
         let fused = fuse(&words, &vectors, &boosts);
         let weights = self.weights(&asked)?;
@@ -57,6 +62,7 @@ impl Index {
             mode,
             n_items: self.snapshot.alive.count(),
             n_searched: mask.count(),
+            recall,
             elapsed: start.elapsed(),
             notes,
         })
@@ -146,7 +152,7 @@ impl Index {
         found.map_err(failed(&self.dir))
     }
 
-    /// Ids and cosines of the `k` items nearest to a vector, nearest first; reads no item.
+    /// Ids and cosines of the `k` items nearest to a vector, nearest first, by looking at all vectors; reads no item.
     pub fn neighbours(
         &self,
         vector: &[f32],
@@ -155,7 +161,8 @@ impl Index {
     ) -> Result<Vec<(String, f32)>, SearchError> {
         self.check_vector(vector)?;
         let vector = self.shifted(vector, None, &mut Vec::new())?;
-        let found = self.by_vectors(&vector, &self.snapshot.alive, k, scan);
+        let mask = &self.snapshot.alive;
+        let (found, _) = self.by_vectors(&vector, mask, k, By::Scan(scan), &mut Vec::new());
         let named = found
             .into_iter()
             .take(k)
@@ -163,16 +170,6 @@ impl Index {
         named
             .collect::<tantivy::Result<_>>()
             .map_err(failed(&self.dir))
-    }
-
-    fn by_vectors(&self, vector: &[f32], mask: &Bits, depth: usize, scan: Scan) -> Vec<Scored> {
-        nearest(
-            &self.snapshot.segments,
-            &Probe::new(vector),
-            mask,
-            depth,
-            scan,
-        )
     }
 
     /// The query vector in unit length, moved by marks.

@@ -2,11 +2,14 @@
 
 mod bits;
 mod dot;
+mod graph;
 mod scan;
 mod segment;
 mod top;
 
 pub(crate) use bits::Bits;
+pub use graph::Recall;
+pub(crate) use graph::{GATES, Graph, Lost};
 pub use scan::Scan;
 pub(crate) use scan::{Probe, nearest};
 pub(crate) use segment::{Segment, write};

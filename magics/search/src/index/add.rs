@@ -273,7 +273,8 @@ impl Index {
         };
         let mut sizes: Vec<usize> = self.snapshot.segments.iter().map(Segment::len).collect();
         sizes.push(rows.len());
-        let start = suffix(&sizes);
+        // A file with a graph stays until all is put in order: the graph would be lost.
+        let start = suffix(&sizes).max(self.snapshot.graph.n_kept());
         let absorbed: &[Segment] = if sizes.len() - start >= MANY {
             commit.segments.truncate(start);
             &self.snapshot.segments[start..]

@@ -30,6 +30,16 @@ pub(crate) struct Commit {
     pub(crate) segments: Vec<String>,
     /// Name and kind of each field; its place here is its name in the word index.
     pub(crate) fields: Vec<(String, Kind)>,
+    /// The graph, if there is one.
+    #[serde(default)]
+    pub(crate) graph: Option<GraphFile>,
+}
+
+/// The file of a graph, and that of the vectors it belongs to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct GraphFile {
+    pub(crate) file: String,
+    pub(crate) segment: String,
 }
 
 impl Commit {
@@ -68,6 +78,7 @@ impl Commit {
 
     /// Whether it names a file.
     pub(crate) fn names(&self, file: &str) -> bool {
-        self.segments.iter().any(|name| name == file)
+        let graph = self.graph.as_ref().map(|graph| &graph.file);
+        self.segments.iter().chain(graph).any(|name| name == file)
     }
 }

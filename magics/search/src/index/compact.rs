@@ -2,7 +2,7 @@
 
 use super::{Commit, Index, size, upkeep};
 use crate::error::{SearchError, words as failed};
-use crate::vectors::{self, Segment};
+use crate::vectors::{self, Recall, Segment};
 use crate::watch::Watch;
 
 /// What putting in order did.
@@ -10,6 +10,8 @@ use crate::watch::Watch;
 pub struct Compacted {
     /// Vectors of removed or replaced items that went.
     pub n_dropped: usize,
+    /// What share of the nearest vectors is found from now on; none if all of them are looked at.
+    pub recall: Option<Recall>,
     /// Size on disk before.
     pub n_bytes_before: u64,
     /// Size on disk after.
@@ -17,12 +19,16 @@ pub struct Compacted {
 }
 
 impl Index {
-    /// Drops what was removed and merges all segments; results of searches stay the same.
+    /// Drops what was removed, merges all segments, and makes the graph of many vectors or brings it up to date.
+    ///
+    /// Results of searches stay the same but for what a graph misses, see [`Recall`]. A graph takes about a third of a
+    /// millisecond of one core a new vector. A stop changes nothing.
     pub fn compact(&mut self, watch: &dyn Watch) -> Result<Compacted, SearchError> {
         let _lock = self.begin_writing()?;
         let n_bytes_before = size(&self.dir);
         let mut commit = self.snapshot.commit.clone();
         let n_dropped = self.compact_vectors(&mut commit, watch)?;
+        self.compact_graph(&mut commit, watch)?;
         if watch.stopped() {
             return Err(SearchError::Stopped);
         }
@@ -40,6 +46,7 @@ impl Index {
         self.sweep()?;
         Ok(Compacted {
             n_dropped,
+            recall: self.snapshot.graph.recall(),
             n_bytes_before,
             n_bytes_after: size(&self.dir),
         })

@@ -7,6 +7,7 @@ use tantivy::schema::IndexRecordOption;
 use tantivy::{DocAddress, DocSet, ReloadPolicy, Searcher, TERMINATED, Term};
 
 use super::Commit;
+use super::graph::GraphState;
 use crate::error::{SearchError, words as failed};
 use crate::vectors::{Bits, Segment};
 use crate::words::{Columns, DIGEST_COLUMN, ROW_COLUMN};
@@ -25,6 +26,7 @@ pub(crate) struct Snapshot {
     /// Rows that are not removed.
     pub(crate) alive: Bits,
     pub(crate) segments: Vec<Segment>,
+    pub(crate) graph: GraphState,
 }
 
 impl Snapshot {
@@ -76,12 +78,14 @@ impl Snapshot {
             .iter()
             .map(|name| Segment::open(&Commit::path(dir, name)))
             .collect();
+        let segments = segments?;
         Ok(Self {
             meta,
             searcher,
             rows,
             alive,
-            segments: segments?,
+            graph: GraphState::open(dir, &commit, &segments),
+            segments,
             commit,
         })
     }

@@ -331,6 +331,7 @@ fn what_is_no_index_is_told_apart() {
         Settings {
             language: Language::Plain,
             model: "m".to_owned(),
+            ..Settings::default()
         },
     )
     .unwrap();
@@ -382,4 +383,5 @@ fn a_stop_changes_nothing() {
 
 mod damage;
 mod fields;
+mod graph;
 mod kill;

@@ -55,6 +55,45 @@ pub(super) fn codes(query: &[i8], rows: &[u8], out: &mut [i32]) {
     portable::codes(query, rows, out);
 }
 
+/// Writes the sum of `query[i] * row[i]` for the rows of codes at `places`, each of which must be a row of `rows`.
+///
+/// Rows are fetched ahead: where they lie far apart, waiting for memory is all that takes time.
+pub(super) fn codes_at(query: &[i8], rows: &[u8], places: &[u32], out: &mut [i32]) {
+    debug_assert_eq!(query.len() % CODES, 0);
+    #[cfg(target_arch = "x86_64")]
+    {
+        if is_x86_feature_detected!("avx512bw") && is_x86_feature_detected!("avx512vnni") {
+            // SAFETY: the features were just found on this processor.
+            return unsafe { x86::codes_at_vnni(query, rows, places, out) };
+        }
+        if is_x86_feature_detected!("avx2") {
+            // SAFETY: the feature was just found on this processor.
+            return unsafe { x86::codes_at_avx2(query, rows, places, out) };
+        }
+    }
+    for (&place, out) in places.iter().zip(out) {
+        portable::codes(
+            query,
+            row(rows, place, query.len()),
+            std::slice::from_mut(out),
+        );
+    }
+}
+
+/// Asks for memory that will soon be read.
+#[cfg_attr(
+    not(target_arch = "x86_64"),
+    expect(unused_variables, reason = "there is no such instruction")
+)]
+pub(super) fn fetch<T>(memory: &[T]) {
+    #[cfg(target_arch = "x86_64")]
+    x86::fetch(memory);
+}
+
+fn row(rows: &[u8], place: u32, len: usize) -> &[u8] {
+    &rows[place as usize * len..][..len]
+}
+
 mod portable {
     pub(super) fn floats(query: &[f32], rows: &[f32], out: &mut [f32]) {
         for (row, out) in rows.chunks_exact(query.len().max(1)).zip(out) {
@@ -93,15 +132,18 @@ mod portable {
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
+    /// Rows that are on their way from memory while one is summed.
+    const AHEAD: usize = 4;
+
     use std::arch::x86_64::{
-        __m256, _mm_add_epi32, _mm_add_ps, _mm_add_ss, _mm_cvtsi128_si32, _mm_cvtss_f32,
-        _mm_loadu_si128, _mm_movehl_ps, _mm_shuffle_epi32, _mm_shuffle_ps, _mm256_add_epi32,
-        _mm256_add_ps, _mm256_castps256_ps128, _mm256_castsi256_si128, _mm256_cvtepi8_epi16,
-        _mm256_cvtepu8_epi16, _mm256_extractf128_ps, _mm256_extracti128_si256, _mm256_fmadd_ps,
-        _mm256_loadu_ps, _mm256_madd_epi16, _mm256_setzero_ps, _mm256_setzero_si256, _mm512_add_ps,
-        _mm512_castps512_ps256, _mm512_dpbusd_epi32, _mm512_fmadd_ps, _mm512_loadu_ps,
-        _mm512_loadu_si512, _mm512_reduce_add_epi32, _mm512_setzero_ps, _mm512_setzero_si512,
-        _mm512_shuffle_f32x4,
+        __m256, _MM_HINT_T0, _mm_add_epi32, _mm_add_ps, _mm_add_ss, _mm_cvtsi128_si32,
+        _mm_cvtss_f32, _mm_loadu_si128, _mm_movehl_ps, _mm_prefetch, _mm_shuffle_epi32,
+        _mm_shuffle_ps, _mm256_add_epi32, _mm256_add_ps, _mm256_castps256_ps128,
+        _mm256_castsi256_si128, _mm256_cvtepi8_epi16, _mm256_cvtepu8_epi16, _mm256_extractf128_ps,
+        _mm256_extracti128_si256, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_madd_epi16,
+        _mm256_setzero_ps, _mm256_setzero_si256, _mm512_add_ps, _mm512_castps512_ps256,
+        _mm512_dpbusd_epi32, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_loadu_si512,
+        _mm512_reduce_add_epi32, _mm512_setzero_ps, _mm512_setzero_si512, _mm512_shuffle_f32x4,
     };
 
     #[target_feature(enable = "avx512f")]
@@ -155,43 +197,89 @@ mod x86 {
     #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
     pub(super) fn codes_vnni(query: &[i8], rows: &[u8], out: &mut [i32]) {
         for (row, out) in rows.chunks_exact(query.len().max(1)).zip(out) {
-            let mut sum = _mm512_setzero_si512();
-            for (q, x) in query.chunks_exact(64).zip(row.chunks_exact(64)) {
-                // SAFETY: both chunks hold 64 bytes, and the loads need no alignment.
-                let (q, x) = unsafe {
-                    (
-                        _mm512_loadu_si512(q.as_ptr().cast()),
-                        _mm512_loadu_si512(x.as_ptr().cast()),
-                    )
-                };
-                sum = _mm512_dpbusd_epi32(sum, x, q);
-            }
-            *out = _mm512_reduce_add_epi32(sum);
+            *out = row_vnni(query, row);
         }
+    }
+
+    #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+    pub(super) fn codes_at_vnni(query: &[i8], rows: &[u8], places: &[u32], out: &mut [i32]) {
+        let row = |place: u32| super::row(rows, place, query.len());
+        places.iter().take(AHEAD).for_each(|&next| fetch(row(next)));
+        for (i, (&place, out)) in places.iter().zip(out).enumerate() {
+            if let Some(&next) = places.get(i + AHEAD) {
+                fetch(row(next));
+            }
+            *out = row_vnni(query, row(place));
+        }
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+    fn row_vnni(query: &[i8], row: &[u8]) -> i32 {
+        let mut sum = _mm512_setzero_si512();
+        for (q, x) in query.chunks_exact(64).zip(row.chunks_exact(64)) {
+            // SAFETY: both chunks hold 64 bytes, and the loads need no alignment.
+            let (q, x) = unsafe {
+                (
+                    _mm512_loadu_si512(q.as_ptr().cast()),
+                    _mm512_loadu_si512(x.as_ptr().cast()),
+                )
+            };
+            sum = _mm512_dpbusd_epi32(sum, x, q);
+        }
+        _mm512_reduce_add_epi32(sum)
     }
 
     #[target_feature(enable = "avx2")]
     pub(super) fn codes_avx2(query: &[i8], rows: &[u8], out: &mut [i32]) {
         for (row, out) in rows.chunks_exact(query.len().max(1)).zip(out) {
-            let mut sum = _mm256_setzero_si256();
-            for (q, x) in query.chunks_exact(16).zip(row.chunks_exact(16)) {
-                // SAFETY: both chunks hold 16 bytes, and the loads need no alignment.
-                let (q, x) = unsafe {
-                    (
-                        _mm_loadu_si128(q.as_ptr().cast()),
-                        _mm_loadu_si128(x.as_ptr().cast()),
-                    )
-                };
-                // Widened to 16 bits: the 8-bit multiply-add saturates.
-                let products = _mm256_madd_epi16(_mm256_cvtepi8_epi16(q), _mm256_cvtepu8_epi16(x));
-                sum = _mm256_add_epi32(sum, products);
+            *out = row_avx2(query, row);
+        }
+    }
+
+    #[target_feature(enable = "avx2")]
+    pub(super) fn codes_at_avx2(query: &[i8], rows: &[u8], places: &[u32], out: &mut [i32]) {
+        let row = |place: u32| super::row(rows, place, query.len());
+        places.iter().take(AHEAD).for_each(|&next| fetch(row(next)));
+        for (i, (&place, out)) in places.iter().zip(out).enumerate() {
+            if let Some(&next) = places.get(i + AHEAD) {
+                fetch(row(next));
             }
-            let four = _mm_add_epi32(
-                _mm256_castsi256_si128(sum),
-                _mm256_extracti128_si256::<1>(sum),
-            );
-            let two = _mm_add_epi32(four, _mm_shuffle_epi32::<0b01_00_11_10>(four));
-            *out = _mm_cvtsi128_si32(_mm_add_epi32(two, _mm_shuffle_epi32::<1>(two)));
+            *out = row_avx2(query, row(place));
+        }
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn row_avx2(query: &[i8], row: &[u8]) -> i32 {
+        let mut sum = _mm256_setzero_si256();
+        for (q, x) in query.chunks_exact(16).zip(row.chunks_exact(16)) {
+            // SAFETY: both chunks hold 16 bytes, and the loads need no alignment.
+            let (q, x) = unsafe {
+                (
+                    _mm_loadu_si128(q.as_ptr().cast()),
+                    _mm_loadu_si128(x.as_ptr().cast()),
+                )
+            };
+            // Widened to 16 bits: the 8-bit multiply-add saturates.
+            let products = _mm256_madd_epi16(_mm256_cvtepi8_epi16(q), _mm256_cvtepu8_epi16(x));
+            sum = _mm256_add_epi32(sum, products);
+        }
+        let four = _mm_add_epi32(
+            _mm256_castsi256_si128(sum),
+            _mm256_extracti128_si256::<1>(sum),
+        );
+        let two = _mm_add_epi32(four, _mm_shuffle_epi32::<0b01_00_11_10>(four));
+        _mm_cvtsi128_si32(_mm_add_epi32(two, _mm_shuffle_epi32::<1>(two)))
+    }
+
+    /// Asks for every cache line of some memory.
+    #[inline]
+    pub(super) fn fetch<T>(memory: &[T]) {
+        let start = memory.as_ptr().cast::<i8>();
+        for at in (0..size_of_val(memory)).step_by(64) {
+            // SAFETY: the address is inside the slice, and fetching reads nothing that a program could see.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(start.add(at)) };
         }
     }
 }
@@ -224,6 +312,10 @@ mod tests {
             codes(&query_codes, &row_codes, &mut fast_codes);
             portable::codes(&query_codes, &row_codes, &mut slow_codes);
             assert_eq!(fast_codes, slow_codes);
+            let places = [3, 0, 6, 6, 1, 5, 2, 4];
+            let mut gathered = [0; 8];
+            codes_at(&query_codes, &row_codes, &places, &mut gathered);
+            assert_eq!(gathered, places.map(|place| slow_codes[place as usize]));
             #[cfg(target_arch = "x86_64")]
             if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
                 let (mut avx2, mut avx2_codes) = ([0.0; 7], [0; 7]);
@@ -231,7 +323,9 @@ mod tests {
                 unsafe {
                     x86::floats_avx2(&query, &rows, &mut avx2);
                     x86::codes_avx2(&query_codes, &row_codes, &mut avx2_codes);
+                    x86::codes_at_avx2(&query_codes, &row_codes, &places, &mut gathered);
                 }
+                assert_eq!(gathered, places.map(|place| slow_codes[place as usize]));
                 assert_eq!(avx2.map(f32::to_bits), fast.map(f32::to_bits));
                 assert_eq!(avx2_codes, slow_codes);
             }

@@ -11,6 +11,7 @@ use rayon::prelude::*;
 
 use super::bits::Bits;
 use super::dot;
+use super::graph::Coded;
 use super::segment::Segment;
 use super::top::{Scored, Top};
 
@@ -58,6 +59,15 @@ impl Probe {
         }
     }
 
+    /// Its codes.
+    pub(super) fn coded(&self) -> Coded {
+        Coded {
+            codes: self.codes.clone(),
+            scale: self.scale,
+            offset: self.offset,
+        }
+    }
+
     /// Cosine with one vector of a segment.
     pub(crate) fn cosine(&self, segment: &Segment, position: usize) -> f32 {
         let mut out = [0.0];
@@ -70,7 +80,7 @@ impl Probe {
     }
 }
 
-/// How vectors are looked through; the results are the same.
+/// How vectors are looked through; both ways give the same.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Scan {
     /// All codes of 8 bits, then the values of those that may be among the best.

@@ -82,12 +82,7 @@ impl Segment {
             path: path.to_owned(),
             what,
         };
-        let file = File::open(path).map_err(|source| match source.kind() {
-            std::io::ErrorKind::NotFound => damaged("it is missing".to_owned()),
-            _ => at(path)(source),
-        })?;
-        // SAFETY: files of an index are written once and only ever unlinked, which leaves the mapping whole.
-        let map = unsafe { Mmap::map(&file) }.map_err(at(path))?;
+        let map = map(path)?;
         let header: &[u8; HEADER] = map
             .first_chunk()
             .ok_or_else(|| damaged(format!("{} bytes are no header", map.len())))?;
@@ -134,6 +129,11 @@ impl Segment {
                 what: "its checksum does not fit".to_owned(),
             })
         }
+    }
+
+    /// Checksum of all that is in it.
+    pub(crate) fn stamp(&self) -> u32 {
+        u32::from_le_bytes([self.map[24], self.map[25], self.map[26], self.map[27]])
     }
 
     /// Dimensions of a vector.
@@ -191,6 +191,19 @@ impl Segment {
     fn section<T: bytemuck::AnyBitPattern>(&self, which: usize) -> &[T] {
         bytemuck::cast_slice(&self.map[self.layout.sections()[which].clone()])
     }
+}
+
+/// Maps a file of an index.
+pub(super) fn map(path: &Path) -> Result<Mmap, SearchError> {
+    let file = File::open(path).map_err(|source| match source.kind() {
+        std::io::ErrorKind::NotFound => SearchError::Damaged {
+            path: path.to_owned(),
+            what: "it is missing".to_owned(),
+        },
+        _ => at(path)(source),
+    })?;
+    // SAFETY: files of an index are written once and only ever unlinked, which leaves the mapping whole.
+    unsafe { Mmap::map(&file) }.map_err(at(path))
 }
 
 /// Codes of a vector: a step and how long the rest is that they cannot say.

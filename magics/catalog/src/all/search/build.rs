@@ -245,6 +245,12 @@ impl Build {
                 format!("{:.1}", stats.n_bytes as f64 / f64::from(1 << 20)),
             ],
         ];
+        if let Some(recall) = stats.recall {
+            rows.push(vec![
+                "searched through a graph".to_owned(),
+                recall.to_string(),
+            ]);
+        }
         if tokens > 0 {
             rows.push(vec!["tokens".to_owned(), tokens.to_string()]);
         }

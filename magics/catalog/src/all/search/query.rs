@@ -33,6 +33,9 @@ pub(super) struct Query {
     /// Which items count, such as: year >= 2020 and source ~ "arxiv"
     #[arg(long = "where", value_name = "FILTER", default_value = "")]
     filter: String,
+    /// Look at every vector, also where a graph is quicker and may miss some
+    #[arg(long)]
+    exact: bool,
     /// Do not let marks of earlier hits count
     #[arg(long)]
     without_marks: bool,
@@ -90,6 +93,7 @@ impl Query {
             },
             top: self.top,
             filter: self.filter.clone(),
+            exact: self.exact,
             boost: marks.boost(),
             rocchio: marks.rocchio(vector.is_some()),
             ..Wanted::default()
@@ -250,6 +254,11 @@ fn note(results: &Results, index: &str, marked: bool) -> String {
     )];
     if marked {
         parts.push("earlier marks count".to_owned());
+    }
+    if let Some(recall) = results.recall {
+        parts.push(format!(
+            "approximate, {recall}; `--exact` looks at all of them"
+        ));
     }
     parts.extend(results.notes.iter().cloned());
     parts.push("`%search feedback good 1` marks a hit".to_owned());
