@@ -1,9 +1,11 @@
 //! Rows of numbers, one after the other.
 
 mod ahead;
+mod bounded;
 mod dots;
 mod panels;
 mod product;
+mod ready;
 mod sums;
 mod values;
 
@@ -14,8 +16,8 @@ use half::f16;
 use rayon::prelude::*;
 
 use crate::error::ClusteringError;
-use crate::points::Points;
-use panels::Panels;
+use crate::points::{Bounded, Entry, Points};
+use ready::{Found, Ready};
 use values::Values;
 
 /// Values of a block: large enough for threads, small enough for a near cache.
@@ -24,24 +26,29 @@ const BLOCK_VALUES: usize = 1 << 17;
 const BLOCK_ROWS: Range<usize> = 64..4096;
 /// Columns from which products run along the columns, and sums are made by columns.
 const WIDE: usize = 1024;
+/// Columns from which a few numbers a row are small beside the row.
+const LONG: usize = 128;
+/// Rows whose mean is the origin of long rows, or up to twice as many.
+const SAMPLE: usize = 32;
 /// Rows of 16-bit numbers that are widened together hold about this many values.
 const TILE_VALUES: usize = 1 << 15;
 /// Rows of a tile at least.
 const TILE_ROWS: usize = 8;
-/// Rows whose products with a slab of the columns are made together.
-const SLAB_ROWS: usize = 64;
 /// Parts of the rows whose sums are made apart.
 const PARTS: usize = 16;
 
 /// Dense rows, row-major `n × dims`, borrowed or owned, of 32 or 16 bits a value.
 ///
-/// Distances count from the mean of the columns, so that data far from zero lose nothing; no copy is made for it.
+/// Distances count from the mean of the rows, or of a sample of long ones, so that data far from zero lose nothing; no copy
+/// is made for it.
 #[derive(Debug, Clone)]
 pub struct Dense<'a> {
     values: Values<'a>,
     rows: usize,
     dims: usize,
     origin: Vec<f32>,
+    /// Squared distances from the origin, of long rows.
+    norms: Vec<f32>,
 }
 
 impl<'a> Dense<'a> {
@@ -91,17 +98,28 @@ impl<'a> Dense<'a> {
             rows,
             dims,
             origin: Vec::new(),
+            norms: Vec::new(),
         };
         if let Some(origin) = origin {
             dense.origin = origin;
             return Ok(dense);
         }
-        let means = dense.column_means();
-        if means.iter().any(|mean| !mean.is_finite()) {
-            return Err(dense.not_finite());
+        if dims >= LONG {
+            dense.measure();
+            // Squares of finite values may be infinite too; that matters to those alone who need them.
+            return dense.checked(|dense| dense.norms.iter().all(|norm| norm.is_finite()));
         }
+        let means = dense.column_means();
         dense.origin = means.iter().map(|&mean| mean as f32).collect();
-        Ok(dense)
+        dense.checked(|_| means.iter().all(|mean| mean.is_finite()))
+    }
+
+    /// An error if a value is not finite, for which all are read unless they are `clear`ed of it.
+    fn checked(self, clear: impl FnOnce(&Self) -> bool) -> Result<Self, ClusteringError> {
+        if clear(&self) {
+            return Ok(self);
+        }
+        self.not_finite().map_or(Ok(self), Err)
     }
 
     /// The values, widened.
@@ -133,7 +151,28 @@ impl<'a> Dense<'a> {
         means
     }
 
-    fn not_finite(&self) -> ClusteringError {
+    /// Settles the origin and the distances from it in one pass over long rows.
+    fn measure(&mut self) {
+        let sample = (0..self.rows).step_by((self.rows / SAMPLE).max(1));
+        let (count, mut sums) = (sample.len() as f64, vec![0.0; self.dims]);
+        for row in sample {
+            self.each_tile(row..row + 1, |_, row| {
+                sums::add_rows(row, self.dims, &mut sums);
+            });
+        }
+        self.origin = sums.iter().map(|sum| (sum / count) as f32).collect();
+        let mut norms = vec![0.0; self.rows];
+        let parts = self.parts();
+        let outputs = norms.par_chunks_mut(parts[0].len());
+        parts
+            .into_par_iter()
+            .zip(outputs)
+            .for_each(|(rows, norms)| self.squared_norms(rows, norms));
+        self.norms = norms;
+    }
+
+    /// The first value that is not finite, as an error.
+    fn not_finite(&self) -> Option<ClusteringError> {
         let (mut n_rows, mut first) = (0, None);
         self.each_tile(0..self.rows, |start, tile| {
             for (row, values) in tile.chunks_exact(self.dims).enumerate() {
@@ -143,13 +182,12 @@ impl<'a> Dense<'a> {
                 }
             }
         });
-        let (row, column, value) = first.unwrap_or((0, 0, f32::NAN));
-        ClusteringError::NotFinite {
+        first.map(|(row, column, value)| ClusteringError::NotFinite {
             n_rows,
             row,
             column,
             value,
-        }
+        })
     }
 
     /// The rows in a fixed number of parts, whatever the number of threads.
@@ -165,51 +203,6 @@ impl<'a> Dense<'a> {
     fn each_tile(&self, rows: Range<usize>, see: impl FnMut(usize, &[f32])) {
         let size = (TILE_VALUES / self.dims).max(TILE_ROWS);
         self.values.each_tile(rows, self.dims, size, see);
-    }
-}
-
-/// Centroids of dense rows.
-#[derive(Debug)]
-pub struct Ready {
-    panels: Option<Panels>,
-    /// Centroids, from the origin of the rows.
-    centroids: Vec<f32>,
-    bias: Vec<f32>,
-}
-
-impl Ready {
-    fn new(centroids: Vec<f32>, bias: Vec<f32>, dims: usize) -> Ready {
-        let packed = dims < WIDE && bias.len() > 1;
-        Ready {
-            panels: packed.then(|| Panels::new(&centroids, &bias, dims)),
-            centroids,
-            bias,
-        }
-    }
-
-    fn nearest(&self, rows: &[f32], dims: usize, labels: &mut [u32], scores: &mut [f32]) {
-        if let Some(panels) = &self.panels {
-            return panels.nearest(rows, labels, scores);
-        }
-        let k = self.bias.len();
-        let centroids: Vec<&[f32]> = self.centroids.chunks_exact(dims).collect();
-        let outputs = labels
-            .chunks_mut(SLAB_ROWS)
-            .zip(scores.chunks_mut(SLAB_ROWS));
-        let mut products = vec![0.0; SLAB_ROWS.min(rows.len() / dims) * k];
-        for (rows, (labels, scores)) in rows.chunks(SLAB_ROWS * dims).zip(outputs) {
-            let products = &mut products[..labels.len() * k];
-            products.fill(0.0);
-            dots::add_products(rows, &centroids, dims, products);
-            for ((products, label), score) in products.chunks_exact(k).zip(labels).zip(scores) {
-                (*label, *score) = (0, f32::INFINITY);
-                for (j, (bias, product)) in self.bias.iter().zip(products).enumerate() {
-                    if bias - product < *score {
-                        (*label, *score) = (j as u32, bias - product);
-                    }
-                }
-            }
-        }
     }
 }
 
@@ -249,18 +242,13 @@ impl Points for Dense<'_> {
     }
 
     fn nearest(&self, rows: Range<usize>, ready: &Ready, labels: &mut [u32], scores: &mut [f32]) {
-        let first = rows.start;
-        let whole = rows.len().max(1);
-        self.values
-            .each_tile(rows, self.dims, self.block().min(whole), |start, tile| {
-                let places = start - first..start - first + tile.len() / self.dims;
-                ready.nearest(
-                    tile,
-                    self.dims,
-                    &mut labels[places.clone()],
-                    &mut scores[places],
-                );
-            });
+        let seconds = &mut vec![0.0; rows.len()];
+        let found = Found {
+            labels,
+            scores,
+            seconds,
+        };
+        self.nearest_in(rows, ready, found);
     }
 
     fn nearest_of(&self, rows: &[usize], ready: &Ready, labels: &mut [u32], scores: &mut [f32]) {
@@ -268,7 +256,13 @@ impl Points for Dense<'_> {
         for (&row, into) in rows.iter().zip(tile.chunks_exact_mut(self.dims)) {
             self.copy(row, into);
         }
-        ready.nearest(&tile, self.dims, labels, scores);
+        let seconds = &mut vec![0.0; rows.len()];
+        let found = Found {
+            labels,
+            scores,
+            seconds,
+        };
+        ready.nearest(&tile, self.dims, found);
     }
 
     fn add(&self, rows: Range<usize>, labels: &[u32], weights: Option<&[f32]>, sums: &mut [f64]) {
@@ -281,6 +275,9 @@ impl Points for Dense<'_> {
     }
 
     fn squared_norms(&self, rows: Range<usize>, norms: &mut [f32]) {
+        if !self.norms.is_empty() {
+            return norms.copy_from_slice(&self.norms[rows]);
+        }
         let first = rows.start;
         self.each_tile(rows, |start, tile| {
             for (row, norm) in tile
@@ -320,7 +317,8 @@ impl Points for Dense<'_> {
         scores.fill(0.0);
         self.each_tile(rows, |start, tile| {
             let places = (start - first) * k..(start - first + tile.len() / self.dims) * k;
-            dots::add_products(tile, &centroids, self.dims, &mut scores[places]);
+            let rows: Vec<&[f32]> = tile.chunks_exact(self.dims).collect();
+            dots::add_products(&rows, &centroids, self.dims, &mut scores[places]);
         });
         for row in scores.chunks_exact_mut(k) {
             for (score, single) in row.iter_mut().zip(singles) {
@@ -334,7 +332,17 @@ impl Points for Dense<'_> {
     }
 
     fn add_all(&self, labels: &[u32], weights: Option<&[f32]>, sums: &mut [f64]) {
-        sums::add_by_columns(&self.values, self.dims, labels, weights, sums);
+        let entry = |(row, &label): (usize, &u32)| Entry {
+            row,
+            label,
+            factor: weights.map_or(1.0, |weights| weights[row]),
+        };
+        let entries = labels.iter().enumerate().map(entry).collect();
+        sums::add_by_columns(&self.values, self.dims, entries, sums);
+    }
+
+    fn bounded(&self) -> Option<&dyn Bounded<Ready>> {
+        (self.dims >= LONG).then_some(self)
     }
 
     fn squared_distances(

@@ -2,6 +2,7 @@
 
 mod batch;
 mod blocks;
+mod bounds;
 mod chance;
 mod compare;
 mod lloyd;

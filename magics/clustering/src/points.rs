@@ -94,6 +94,12 @@ pub trait Points: Sync {
         false
     }
 
+    /// These rows, if those whose cluster cannot have changed need not be looked at again; `None` where what has to be kept
+    /// of each row for it is not small beside the row.
+    fn bounded(&self) -> Option<&dyn Bounded<Self::Ready>> {
+        None
+    }
+
     /// Adds the squared difference of each of `rows` from `means`, by column.
     fn add_squares(&self, rows: Range<usize>, means: &[f64], squares: &mut [f64]) {
         let mut dense = vec![0.0; self.dims()];
@@ -104,4 +110,33 @@ pub trait Points: Sync {
             }
         }
     }
+}
+
+/// Rows of which only some are looked at in most passes.
+pub trait Bounded<Ready>: Sync {
+    /// Like [`Points::nearest_of`], with the lowest score of all other centroids in `seconds`; infinite where there is none.
+    /// Ascending rows; a row's result is the same whichever others are looked at with it.
+    fn nearest_two(
+        &self,
+        rows: &[usize],
+        ready: &Ready,
+        labels: &mut [u32],
+        scores: &mut [f32],
+        seconds: &mut [f32],
+    );
+    /// Adds rows to sums of clusters (`k × dims`), in an order that does not depend on the number of threads.
+    fn add_listed(&self, entries: Vec<Entry>, sums: &mut [f64]);
+    /// The point from which distances count.
+    fn origin(&self) -> &[f32];
+}
+
+/// A row that is added to a sum.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Entry {
+    /// Which row.
+    pub row: usize,
+    /// To the sum of which cluster.
+    pub label: u32,
+    /// By how much the row is multiplied.
+    pub factor: f32,
 }

@@ -14,8 +14,13 @@ const SLAB: usize = 1024;
 /// Centroids at a time, at most.
 const MOST: usize = 6;
 
-/// Adds `x·c` for each of `rows` (row-major `n × dims`) and each of `centroids` to `products` (row-major `n × k`).
-pub(super) fn add_products(rows: &[f32], centroids: &[&[f32]], dims: usize, products: &mut [f32]) {
+/// Adds `x·c` for each of `rows` and each of `centroids`, all `dims` long, to `products` (row-major `n × k`).
+pub(super) fn add_products(
+    rows: &[&[f32]],
+    centroids: &[&[f32]],
+    dims: usize,
+    products: &mut [f32],
+) {
     Arch::new().dispatch(Products {
         rows,
         centroids,
@@ -25,7 +30,7 @@ pub(super) fn add_products(rows: &[f32], centroids: &[&[f32]], dims: usize, prod
 }
 
 struct Products<'a> {
-    rows: &'a [f32],
+    rows: &'a [&'a [f32]],
     centroids: &'a [&'a [f32]],
     dims: usize,
     into: &'a mut [f32],
@@ -37,23 +42,26 @@ impl WithSimd for Products<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let k = self.centroids.len();
+        let mut sums = vec![simd.splat_f32s(0.0); self.rows.len() * k];
         for slab in (0..self.dims).step_by(SLAB) {
             let columns = slab..(slab + SLAB).min(self.dims);
             // 32 registers hold the sums of 4 × 6 products, 16 those of 2 × 6.
             if S::F32_LANES == 8 {
-                tiles::<S, 2>(simd, &self.columns(columns), self.into, k);
+                tiles::<S, 2>(simd, &self.columns(columns), &mut sums, k);
             } else {
-                tiles::<S, 4>(simd, &self.columns(columns), self.into, k);
+                tiles::<S, 4>(simd, &self.columns(columns), &mut sums, k);
             }
+        }
+        for (product, sum) in self.into.iter_mut().zip(sums) {
+            *product += simd.reduce_sum_f32s(sum);
         }
     }
 }
 
 /// Columns of rows and centroids.
 struct Slab<'a> {
-    rows: &'a [f32],
+    rows: &'a [&'a [f32]],
     centroids: &'a [&'a [f32]],
-    dims: usize,
     columns: std::ops::Range<usize>,
 }
 
@@ -63,27 +71,24 @@ impl<'a> Products<'a> {
         Slab {
             rows: self.rows,
             centroids: self.centroids,
-            dims: self.dims,
             columns,
         }
     }
 }
 
 #[inline(always)]
-fn tiles<S: Simd, const R: usize>(simd: S, slab: &Slab, products: &mut [f32], k: usize) {
-    let mut rows = slab.rows.chunks_exact(R * slab.dims);
+fn tiles<S: Simd, const R: usize>(simd: S, slab: &Slab, products: &mut [S::f32s], k: usize) {
+    let (rows, rest) = slab.rows.as_chunks::<R>();
     let mut outputs = products.chunks_exact_mut(R * k);
-    let next = slab
-        .rows
-        .chunks_exact(R * slab.dims)
-        .skip(1)
-        .chain([&[][..]]);
-    for ((rows, products), next) in rows.by_ref().zip(outputs.by_ref()).zip(next) {
+    let next = rows.iter().skip(1).map(|rows| &rows[..]).chain([rest]);
+    for ((rows, products), next) in rows.iter().zip(outputs.by_ref()).zip(next) {
         row_tile::<S, R>(simd, slab, rows, next, products, k);
     }
-    let rest = rows.remainder().chunks_exact(slab.dims);
-    for (row, products) in rest.zip(outputs.into_remainder().chunks_exact_mut(k)) {
-        row_tile::<S, 1>(simd, slab, row, &[], products, k);
+    for (row, products) in rest
+        .iter()
+        .zip(outputs.into_remainder().chunks_exact_mut(k))
+    {
+        row_tile::<S, 1>(simd, slab, &[row], &[], products, k);
     }
 }
 
@@ -91,19 +96,16 @@ fn tiles<S: Simd, const R: usize>(simd: S, slab: &Slab, products: &mut [f32], k:
 fn row_tile<S: Simd, const R: usize>(
     simd: S,
     slab: &Slab,
-    rows: &[f32],
-    next: &[f32],
-    products: &mut [f32],
+    rows: &[&[f32]; R],
+    next: &[&[f32]],
+    products: &mut [S::f32s],
     k: usize,
 ) {
-    let rows: [&[f32]; R] = std::array::from_fn(|r| {
-        let start = r * slab.dims;
-        &rows[start + slab.columns.start..start + slab.columns.end]
-    });
+    let rows: [&[f32]; R] = std::array::from_fn(|r| &rows[r][slab.columns.clone()]);
     let turns = k.div_ceil(MOST);
     let mut first = 0;
     for turn in 0..turns {
-        for row in next.chunks_exact(slab.dims) {
+        for row in next {
             ahead::fetch(&row[slab.columns.clone()], turn, turns);
         }
         let count = (k - first).div_ceil(turns - turn);
@@ -127,7 +129,7 @@ fn few<S: Simd, const R: usize, const T: usize>(
     slab: &Slab,
     rows: &[&[f32]; R],
     first: usize,
-    products: &mut [f32],
+    products: &mut [S::f32s],
     k: usize,
 ) {
     let centroids: [&[f32]; T] =
@@ -156,9 +158,12 @@ fn few<S: Simd, const R: usize, const T: usize>(
             }
         }
     }
+    // Loops of known length: any other would keep the sums in memory, through the loops above too.
     for (r, sums) in sums.iter().enumerate() {
-        for (product, &sum) in products[r * k..].iter_mut().zip(sums) {
-            *product += simd.reduce_sum_f32s(sum);
+        if let Some(products) = products[r * k..].first_chunk_mut::<T>() {
+            for (product, &sum) in products.iter_mut().zip(sums) {
+                *product = simd.add_f32s(*product, sum);
+            }
         }
     }
 }

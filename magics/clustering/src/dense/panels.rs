@@ -1,4 +1,4 @@
-//! Nearest centroids by products of row tiles with packed centroids, the minimum taken while products are in registers.
+//! Nearest two centroids by products of row tiles with packed centroids, the minima taken while products are in registers.
 
 #![expect(
     clippy::inline_always,
@@ -8,6 +8,7 @@
 use pulp::{Arch, Simd, WithSimd};
 
 use super::ahead;
+use super::ready::Found;
 
 /// Centroids side by side in a group.
 const GROUP: usize = 16;
@@ -45,13 +46,12 @@ impl Panels {
         }
     }
 
-    /// Nearest centroid and its score for each of `rows` (row-major `n × dims`).
-    pub(super) fn nearest(&self, rows: &[f32], labels: &mut [u32], scores: &mut [f32]) {
+    /// Nearest centroid, its score and that of the next for each of `rows` (row-major `n × dims`).
+    pub(super) fn nearest(&self, rows: &[f32], found: Found) {
         Arch::new().dispatch(Nearest {
             panels: self,
             rows,
-            labels,
-            scores,
+            found,
         });
     }
 }
@@ -59,30 +59,27 @@ impl Panels {
 struct Nearest<'a> {
     panels: &'a Panels,
     rows: &'a [f32],
-    labels: &'a mut [u32],
-    scores: &'a mut [f32],
+    found: Found<'a>,
 }
 
 impl WithSimd for Nearest<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
+    fn with_simd<S: Simd>(mut self, simd: S) {
         let dims = self.panels.dims;
         let stripes = self.rows.chunks(STRIPE * dims);
         let ahead = self.rows.chunks(STRIPE * dims).skip(1).chain([&[][..]]);
-        let outputs = self
-            .labels
-            .chunks_mut(STRIPE)
-            .zip(self.scores.chunks_mut(STRIPE));
-        for ((rows, ahead), (labels, scores)) in stripes.zip(ahead).zip(outputs) {
+        for (number, (rows, ahead)) in stripes.zip(ahead).enumerate() {
             let stripe = Stripe { rows, ahead };
+            let first = number * STRIPE;
+            let found = self.found.of(first..first + rows.len() / dims);
             // Registers differ: 32 of 16 lanes, 16 of 8 lanes, 32 of 4 lanes, or none.
             match S::F32_LANES {
-                16 => stripe.nearest::<S, 8, 1>(simd, self.panels, labels, scores),
-                8 => stripe.nearest::<S, 6, 2>(simd, self.panels, labels, scores),
-                4 => stripe.nearest::<S, 4, 4>(simd, self.panels, labels, scores),
-                _ => stripe.nearest::<S, 1, 16>(simd, self.panels, labels, scores),
+                16 => stripe.nearest::<S, 8, 1>(simd, self.panels, found),
+                8 => stripe.nearest::<S, 6, 2>(simd, self.panels, found),
+                4 => stripe.nearest::<S, 4, 4>(simd, self.panels, found),
+                _ => stripe.nearest::<S, 1, 16>(simd, self.panels, found),
             }
         }
     }
@@ -96,8 +93,15 @@ struct Stripe<'a> {
 
 /// The least scores so far of a stripe, lane by lane; tiles may reach past its end.
 struct Least {
-    scores: [[f32; GROUP]; STRIPE + GROUP],
-    columns: [[f32; GROUP]; STRIPE + GROUP],
+    rows: [Lanes; STRIPE + GROUP],
+}
+
+/// The least two scores so far of one row in each lane, and the group of the least.
+#[derive(Clone, Copy)]
+struct Lanes {
+    scores: [f32; GROUP],
+    columns: [f32; GROUP],
+    seconds: [f32; GROUP],
 }
 
 impl Stripe<'_> {
@@ -107,12 +111,15 @@ impl Stripe<'_> {
         &self,
         simd: S,
         panels: &Panels,
-        labels: &mut [u32],
-        scores: &mut [f32],
+        found: Found,
     ) {
+        let none = Lanes {
+            scores: [f32::INFINITY; GROUP],
+            columns: [0.0; GROUP],
+            seconds: [f32::INFINITY; GROUP],
+        };
         let mut least = Least {
-            scores: [[f32::INFINITY; GROUP]; STRIPE + GROUP],
-            columns: [[0.0; GROUP]; STRIPE + GROUP],
+            rows: [none; STRIPE + GROUP],
         };
         let groups = panels.bias.len() / GROUP;
         // Even widths, because a single group has too few sums in flight; only 32 wide registers hold more than one.
@@ -129,9 +136,9 @@ impl Stripe<'_> {
             }
             group += width;
         }
-        let found = least.scores.iter().zip(&least.columns);
-        for ((label, score), (scores, columns)) in labels.iter_mut().zip(scores).zip(found) {
-            (*label, *score) = lowest(simd, scores, columns);
+        let outputs = found.labels.iter_mut().zip(found.scores).zip(found.seconds);
+        for (lanes, ((label, score), second)) in least.rows.iter().zip(outputs) {
+            (*label, *score, *second) = lowest(simd, lanes);
         }
     }
 
@@ -153,11 +160,7 @@ impl Stripe<'_> {
             S::as_simd_f32s(&panels.values[start..start + GROUP * dims]).0
         });
         let bias = &panels.bias[group * GROUP..(group + G) * GROUP];
-        let known = least
-            .scores
-            .chunks_exact_mut(R)
-            .zip(least.columns.chunks_exact_mut(R));
-        for (tile, (scores, columns)) in known.enumerate().take(tiles) {
+        for (tile, known) in least.rows.chunks_exact_mut(R).enumerate().take(tiles) {
             ahead::fetch(self.ahead, number * tiles + tile, strips * tiles);
             // Past the end the last row stands in.
             let rows: [&[f32]; R] = std::array::from_fn(|r| {
@@ -165,8 +168,8 @@ impl Stripe<'_> {
                 &self.rows[row * dims..(row + 1) * dims]
             });
             let products = product::<S, R, G, V>(simd, &rows, &packed, dims);
-            for ((products, scores), columns) in products.iter().zip(scores).zip(columns) {
-                lower::<S, G, V>(simd, products, bias, group, scores, columns);
+            for (products, lanes) in products.iter().zip(known) {
+                lower::<S, G, V>(simd, products, bias, group, lanes);
             }
         }
     }
@@ -179,22 +182,25 @@ fn lower<S: Simd, const G: usize, const V: usize>(
     products: &[[S::f32s; V]; G],
     bias: &[f32],
     group: usize,
-    scores: &mut [f32; GROUP],
-    columns: &mut [f32; GROUP],
+    lanes: &mut Lanes,
 ) {
     let bias = S::as_simd_f32s(bias).0;
-    let best = S::as_mut_simd_f32s(scores).0;
-    let at = S::as_mut_simd_f32s(columns).0;
+    let best = S::as_mut_simd_f32s(&mut lanes.scores).0;
+    let at = S::as_mut_simd_f32s(&mut lanes.columns).0;
+    let seconds = S::as_mut_simd_f32s(&mut lanes.seconds).0;
     for v in 0..V {
         let mut score = simd.sub_f32s(bias[v], products[0][v]);
         let mut column = simd.splat_f32s((group * GROUP) as f32);
+        let mut second = seconds[v];
         for g in 1..G {
             let next = simd.sub_f32s(bias[g * V + v], products[g][v]);
             let less = simd.less_than_f32s(next, score);
+            second = simd.min_f32s(second, simd.max_f32s(next, score));
             score = simd.select_f32s(less, next, score);
             column = simd.select_f32s(less, simd.splat_f32s(((group + g) * GROUP) as f32), column);
         }
         let less = simd.less_than_f32s(score, best[v]);
+        seconds[v] = simd.min_f32s(second, simd.max_f32s(score, best[v]));
         best[v] = simd.select_f32s(less, score, best[v]);
         at[v] = simd.select_f32s(less, column, at[v]);
     }
@@ -226,15 +232,16 @@ fn product<S: Simd, const R: usize, const G: usize, const V: usize>(
     sums
 }
 
-/// The least of 16 lanes; of equals, the lowest centroid.
+/// The centroid of the least score of all lanes (of equals, the lowest centroid), the score, and the next.
 #[inline(always)]
-fn lowest<S: Simd>(simd: S, scores: &[f32; GROUP], starts: &[f32; GROUP]) -> (u32, f32) {
+fn lowest<S: Simd>(simd: S, lanes: &Lanes) -> (u32, f32, f32) {
     const LANES: [f32; GROUP] = [
         0., 1., 2., 3., 4., 5., 6., 7., 8., 9., 10., 11., 12., 13., 14., 15.,
     ];
-    let lanes = S::as_simd_f32s(&LANES).0;
-    let scores = S::as_simd_f32s(scores).0;
-    let starts = S::as_simd_f32s(starts).0;
+    let numbers = S::as_simd_f32s(&LANES).0;
+    let scores = S::as_simd_f32s(&lanes.scores).0;
+    let starts = S::as_simd_f32s(&lanes.columns).0;
+    let seconds = S::as_simd_f32s(&lanes.seconds).0;
     let mut least = scores[0];
     for &score in &scores[1..] {
         least = simd.min_f32s(least, score);
@@ -242,13 +249,23 @@ fn lowest<S: Simd>(simd: S, scores: &[f32; GROUP], starts: &[f32; GROUP]) -> (u3
     let least = simd.reduce_min_f32s(least);
     let (splat, none) = (simd.splat_f32s(least), simd.splat_f32s(f32::MAX));
     let mut column = none;
-    for ((&score, &start), &lane) in scores.iter().zip(starts).zip(lanes) {
+    for ((&score, &start), &number) in scores.iter().zip(starts).zip(numbers) {
         let here = simd.select_f32s(
             simd.equal_f32s(score, splat),
-            simd.add_f32s(start, lane),
+            simd.add_f32s(start, number),
             none,
         );
         column = simd.min_f32s(column, here);
     }
-    (simd.reduce_min_f32s(column) as u32, least)
+    let column = simd.reduce_min_f32s(column);
+    let (winner, infinite) = (simd.splat_f32s(column), simd.splat_f32s(f32::INFINITY));
+    let mut next = infinite;
+    for (((&score, &start), &number), &second) in
+        scores.iter().zip(starts).zip(numbers).zip(seconds)
+    {
+        let own = simd.equal_f32s(simd.add_f32s(start, number), winner);
+        let other = simd.select_f32s(own, second, simd.min_f32s(score, second));
+        next = simd.min_f32s(next, other);
+    }
+    (column as u32, least, simd.reduce_min_f32s(next))
 }

@@ -25,14 +25,18 @@ impl Dense<'_> {
                     let places = (start - first) * m..(start - first + tile.len() / self.dims) * m;
                     let into = &mut into[places];
                     into.fill(0.0);
-                    let Some(origin) = origin else {
-                        return dots::add_products(tile, &columns, self.dims, into);
-                    };
-                    about.clear();
-                    for row in tile.chunks_exact(self.dims) {
-                        about.extend(row.iter().zip(origin).map(|(value, origin)| value - origin));
+                    let mut tile = tile;
+                    if let Some(origin) = origin {
+                        about.clear();
+                        for row in tile.chunks_exact(self.dims) {
+                            about.extend(
+                                row.iter().zip(origin).map(|(value, origin)| value - origin),
+                            );
+                        }
+                        tile = &about;
                     }
-                    dots::add_products(&about, &columns, self.dims, into);
+                    let rows: Vec<&[f32]> = tile.chunks_exact(self.dims).collect();
+                    dots::add_products(&rows, &columns, self.dims, into);
                 });
             });
     }
@@ -59,10 +63,8 @@ impl Product for Dense<'_> {
                 let width = STRIP.min(self.dims - first);
                 let (mut strip, mut tile) = (vec![0.0; m * width], vec![0.0; width]);
                 for (row, left) in left.chunks_exact(m).enumerate() {
-                    self.values
-                        .columns(row * self.dims + first, &mut tile, |values| {
-                            sums::add_multiples(values, left, &mut strip);
-                        });
+                    let values = self.values.columns(row * self.dims + first, &mut tile);
+                    sums::add_multiples(values, left, &mut strip);
                 }
                 strip
             })

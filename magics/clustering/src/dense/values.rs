@@ -58,22 +58,24 @@ impl Values<'_> {
         }
     }
 
-    /// Asks for values that will be needed soon, where they need no widening.
-    pub(super) fn prefetch(&self, start: usize, count: usize) {
+    /// Asks for part `part` of `parts` of values that will be needed soon, where they need no widening.
+    #[expect(clippy::inline_always, reason = "as for the function it calls")]
+    #[inline(always)]
+    pub(super) fn prefetch(&self, places: Range<usize>, part: usize, parts: usize) {
         if let Values::Single(values) = self {
-            ahead::fetch(&values[start..start + count], 0, 1);
+            ahead::fetch(&values[places], part, parts);
         }
     }
 
-    /// Calls `see` with some columns of one row.
+    /// Some columns of one row, for which `tile` has room.
     #[expect(clippy::inline_always, reason = "the caller has wider instructions")]
     #[inline(always)]
-    pub(super) fn columns(&self, start: usize, tile: &mut [f32], mut see: impl FnMut(&[f32])) {
+    pub(super) fn columns<'v>(&'v self, start: usize, tile: &'v mut [f32]) -> &'v [f32] {
         match self {
-            Values::Single(values) => see(&values[start..start + tile.len()]),
+            Values::Single(values) => &values[start..start + tile.len()],
             Values::Half(values) => {
                 values[start..start + tile.len()].convert_to_f32_slice(tile);
-                see(tile);
+                tile
             }
         }
     }

@@ -4,9 +4,9 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
+use super::bounds;
 use super::lloyd::{Far, Source, Totals};
 use super::rows::{Rows, cut};
-use super::sweep::split;
 use crate::error::ClusteringError;
 use crate::options::Metric;
 use crate::points::Points;
@@ -14,8 +14,6 @@ use crate::watch::{Silent, Watch};
 
 /// Parts of the rows, at most and at least; fewer when their sums would outgrow the rows.
 pub(super) const PARTS: Range<usize> = 4..64;
-/// Rows of a part for each of its clusters, at least.
-const ROWS_A_SUM: usize = 20;
 
 impl<P: Points> Source for &Rows<'_, P> {
     fn rows(&self) -> usize {
@@ -34,18 +32,16 @@ impl<P: Points> Source for &Rows<'_, P> {
         labels: &mut [u32],
         watch: &dyn Watch,
     ) -> Result<Option<Totals>, ClusteringError> {
-        let (n_rows, dims) = (self.points.rows(), self.points.dims());
+        if self.metric == Metric::L2
+            && let Some(points) = self.points.bounded()
+        {
+            return Ok(bounds::assign(
+                self, points, centroids, before, labels, watch,
+            ));
+        }
+        let dims = self.points.dims();
         let at_once = self.points.adds_at_once();
-        let most = if at_once {
-            PARTS.end
-        } else {
-            n_rows / (ROWS_A_SUM * k)
-        };
-        let ranges = split(
-            n_rows,
-            self.points.block(),
-            most.clamp(PARTS.start, PARTS.end),
-        );
+        let ranges = if at_once { self.many() } else { self.few(k) };
         let ready = self.ready(centroids, k);
         let size = if at_once { 0 } else { k * dims };
         let states = ranges

@@ -3,9 +3,11 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 use std::ops::Range;
+use std::sync::Mutex;
 
 use rayon::prelude::*;
 
+use super::bounds::Kept;
 use super::lloyd::Found;
 use super::memory::PARTS;
 use super::sweep::{Pace, parts, split};
@@ -14,6 +16,8 @@ use crate::options::Metric;
 use crate::points::Points;
 use crate::watch::Watch;
 
+/// Rows of a part for each of its clusters, at least, where it holds sums.
+const ROWS_A_SUM: usize = 20;
 /// The length of directions when they are made ready, so short that half its square vanishes beside products.
 const SHORT: f32 = 1.0 / (1_u64 << 60) as f32;
 
@@ -27,6 +31,8 @@ pub(crate) struct Rows<'a, P> {
     pub(super) norms: Vec<f32>,
     /// How strongly each row pulls at its centroid.
     pub(super) pull: Option<Cow<'a, [f32]>>,
+    /// What the last pass found, where that saves work.
+    pub(super) kept: Mutex<Option<Kept>>,
     pace: Pace,
 }
 
@@ -90,6 +96,7 @@ impl<'a, P: Points> Rows<'a, P> {
             weights,
             norms,
             pull,
+            kept: Mutex::new(None),
             pace: Pace::new(),
         })
     }
@@ -164,6 +171,13 @@ impl<'a, P: Points> Rows<'a, P> {
     /// As many parts as threads may want.
     pub(super) fn many(&self) -> Vec<Range<usize>> {
         split(self.points.rows(), self.points.block(), PARTS.end)
+    }
+
+    /// Parts that are few beside the rows of `k` clusters, because each holds sums of them.
+    pub(super) fn few(&self, k: usize) -> Vec<Range<usize>> {
+        let most = self.points.rows() / (ROWS_A_SUM * k);
+        let count = most.clamp(PARTS.start, PARTS.end);
+        split(self.points.rows(), self.points.block(), count)
     }
 
     /// The nearest centroid of each row.

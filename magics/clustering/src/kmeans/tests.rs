@@ -1,6 +1,7 @@
 //! Tests of k-means in memory.
 
 mod blocks;
+mod bounds;
 mod edges;
 mod interrupt;
 

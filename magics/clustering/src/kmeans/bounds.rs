@@ -1,0 +1,351 @@
+//! Passes that leave out the rows whose cluster cannot have changed (Hamerly 2010), and move sums instead of making them
+//! anew: what is found is what looking at all rows finds.
+
+use std::ops::Range;
+use std::sync::PoisonError;
+
+use super::lloyd::Totals;
+use super::rows::{Rows, cut};
+use crate::points::{Bounded, Entry, Points};
+use crate::watch::Watch;
+
+/// Rows that moved, beside which the sums are made anew: one in so many.
+const MANY: usize = 4;
+/// How much longer than the mean a row may be, squared, so that it leaves a sum without a trace.
+const LONGEST: f64 = (1_u64 << 24) as f64;
+/// A step of a number of 32 bits, relative to it, times four.
+const STEP: f32 = 4.0 * f32::EPSILON;
+/// Products that are summed one after the other; longer rows are cut.
+const CHAIN: usize = 1024;
+
+/// What one pass leaves for the next.
+#[derive(Debug)]
+pub(crate) struct Kept {
+    centroids: Vec<f32>,
+    labels: Vec<u32>,
+    /// Each row's distance to its centroid, or more.
+    upper: Vec<f32>,
+    /// Its distance to every other centroid, or less.
+    lower: Vec<f32>,
+    /// Sums of rows by cluster.
+    sums: Vec<f64>,
+    moved: usize,
+}
+
+/// Labels all rows and sums them by cluster; `None` when the user stopped it.
+pub(super) fn assign<P: Points>(
+    rows: &Rows<P>,
+    points: &dyn Bounded<P::Ready>,
+    centroids: &[f32],
+    before: &[u32],
+    labels: &mut [u32],
+    watch: &dyn Watch,
+) -> Option<Totals> {
+    let (dims, size) = (rows.points.dims(), centroids.len());
+    let k = size / dims;
+    let kept = rows
+        .kept
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .take();
+    let known = kept.filter(|kept| kept.centroids.len() == size && kept.labels == before);
+    let anew = known
+        .as_ref()
+        .is_none_or(|kept| kept.moved > before.len() / MANY || !even(rows));
+    let here = anew && !rows.points.adds_at_once();
+    let mut next = known.unwrap_or_else(|| Kept::nothing(centroids, before.len()));
+    let pass = Pass {
+        rows,
+        points,
+        ready: rows.ready(centroids, k),
+        before,
+        shifts: Shifts::new(&next.centroids, centroids, dims),
+        slack: Slack::new(points.origin(), centroids, dims),
+        here,
+    };
+    let mut totals = pass.sweep(k, labels, &mut next, watch)?;
+    next.sums = sums(
+        &pass,
+        anew,
+        std::mem::take(&mut totals.sums),
+        labels,
+        next.sums,
+    );
+    totals.sums.clone_from(&next.sums);
+    totals.inertia = inertia(&totals, centroids, points.origin());
+    next.centroids.copy_from_slice(centroids);
+    next.labels.copy_from_slice(labels);
+    next.moved = totals.moved;
+    *rows.kept.lock().unwrap_or_else(PoisonError::into_inner) = Some(next);
+    Some(totals)
+}
+
+/// Whether no row is so long, or so heavy, that digits of the others would be lost when it leaves a sum.
+fn even<P: Points>(rows: &Rows<P>) -> bool {
+    let (mut sum, mut longest) = (0.0, 0.0_f64);
+    for (row, &norm) in rows.norms.iter().enumerate() {
+        let squared = f64::from(norm) * rows.weight(row).powi(2);
+        sum += squared;
+        longest = longest.max(squared);
+    }
+    longest <= LONGEST * sum / rows.norms.len() as f64
+}
+
+/// The sums of the rows by their labels: `here` if they are made anew within the pass.
+fn sums<P: Points>(
+    pass: &Pass<P>,
+    anew: bool,
+    here: Vec<f64>,
+    labels: &[u32],
+    before: Vec<f64>,
+) -> Vec<f64> {
+    let Rows { points, pull, .. } = pass.rows;
+    if pass.here {
+        return here;
+    }
+    let mut sums = before;
+    if anew {
+        sums.fill(0.0);
+        points.add_all(labels, pull.as_deref(), &mut sums);
+        return sums;
+    }
+    let mut entries = Vec::new();
+    for (row, (&from, &to)) in pass.before.iter().zip(labels).enumerate() {
+        if from != to {
+            let pull = pull.as_ref().map_or(1.0, |pull| pull[row]);
+            entries.extend([(from, -pull), (to, pull)].map(|(label, factor)| Entry {
+                row,
+                label,
+                factor,
+            }));
+        }
+    }
+    pass.points.add_listed(entries, &mut sums);
+    sums
+}
+
+/// `Σ‖x‖² − Σ (2 s·c − w‖c‖²)`, with `s` the sum of the rows of a centroid, all from the origin.
+fn inertia(totals: &Totals, centroids: &[f32], origin: &[f32]) -> f64 {
+    let dims = origin.len();
+    let clusters = centroids
+        .chunks_exact(dims)
+        .zip(totals.sums.chunks_exact(dims));
+    let gains = clusters
+        .zip(&totals.masses)
+        .map(|((centroid, sums), &mass)| {
+            let columns = centroid.iter().zip(sums).zip(origin);
+            let gain = columns.map(|((&centroid, sum), &origin)| {
+                let (origin, centroid) = (f64::from(origin), f64::from(centroid));
+                let place = centroid - origin;
+                place * (2.0 * (sum - mass * origin) - mass * place)
+            });
+            gain.sum::<f64>()
+        });
+    (totals.spread - gains.sum::<f64>()).max(0.0)
+}
+
+impl Kept {
+    /// Bounds that say nothing.
+    fn nothing(centroids: &[f32], n_rows: usize) -> Kept {
+        Kept {
+            centroids: centroids.to_vec(),
+            labels: vec![0; n_rows],
+            upper: vec![f32::INFINITY; n_rows],
+            lower: vec![0.0; n_rows],
+            sums: vec![0.0; centroids.len()],
+            moved: n_rows,
+        }
+    }
+}
+
+/// How far the centroids moved since the last pass, or a little more.
+struct Shifts {
+    each: Vec<f32>,
+    /// The one that moved farthest.
+    farthest: usize,
+    /// How far the next of them moved.
+    next: f32,
+}
+
+impl Shifts {
+    fn new(before: &[f32], after: &[f32], dims: usize) -> Shifts {
+        let pairs = before.chunks_exact(dims).zip(after.chunks_exact(dims));
+        let each: Vec<f32> = pairs
+            .map(|(before, after)| {
+                let differences = before.iter().zip(after);
+                let squares = differences.map(|(a, b)| (f64::from(*a) - f64::from(*b)).powi(2));
+                squares.sum::<f64>().sqrt() as f32 * (1.0 + STEP)
+            })
+            .collect();
+        let mut farthest = 0;
+        for (j, shift) in each.iter().enumerate() {
+            if *shift > each[farthest] {
+                farthest = j;
+            }
+        }
+        let others = each.iter().enumerate().filter(|&(j, _)| j != farthest);
+        let next = others.map(|(_, &shift)| shift).fold(0.0, f32::max);
+        Shifts {
+            each,
+            farthest,
+            next,
+        }
+    }
+
+    /// How far the centroids other than that of `label` moved at most.
+    fn others(&self, label: u32) -> f32 {
+        if self.farthest == label as usize {
+            self.next
+        } else {
+            self.each[self.farthest]
+        }
+    }
+}
+
+/// By how much a squared distance may be wrong, for it comes from products of 32 bits.
+struct Slack {
+    /// Length of the longest centroid, from the origin.
+    longest: f32,
+    /// Length of the origin, from zero.
+    origin: f32,
+    /// Relative error of a product of two rows: twice the bound for sums in any order (Higham 2002, section 3.1).
+    product: f32,
+}
+
+impl Slack {
+    fn new(origin: &[f32], centroids: &[f32], dims: usize) -> Slack {
+        let squares = centroids.chunks_exact(dims).map(|centroid| {
+            let differences = centroid.iter().zip(origin);
+            differences
+                .map(|(a, b)| (f64::from(*a) - f64::from(*b)).powi(2))
+                .sum::<f64>()
+        });
+        let origin: f64 = origin.iter().map(|&value| f64::from(value).powi(2)).sum();
+        let additions = dims.min(CHAIN) + dims / CHAIN;
+        Slack {
+            longest: squares.fold(0.0, f64::max).sqrt() as f32,
+            origin: origin.sqrt() as f32,
+            product: additions as f32 * 2.0 * f32::EPSILON,
+        }
+    }
+
+    /// For a row whose squared distance from the origin is given.
+    fn of(&self, norm: f32) -> f32 {
+        let from_zero = norm.sqrt() + self.origin;
+        self.product * from_zero * self.longest + STEP * (norm + self.longest * self.longest)
+    }
+}
+
+/// One pass.
+struct Pass<'a, P: Points> {
+    rows: &'a Rows<'a, P>,
+    points: &'a dyn Bounded<P::Ready>,
+    ready: P::Ready,
+    before: &'a [u32],
+    shifts: Shifts,
+    slack: Slack,
+    /// Whether rows are added to sums as soon as they are labelled.
+    here: bool,
+}
+
+/// What is known of some rows that follow each other.
+struct Part<'a> {
+    first: usize,
+    labels: &'a mut [u32],
+    upper: &'a mut [f32],
+    lower: &'a mut [f32],
+    totals: Totals,
+}
+
+impl<P: Points> Pass<'_, P> {
+    fn sweep(
+        &self,
+        k: usize,
+        labels: &mut [u32],
+        kept: &mut Kept,
+        watch: &dyn Watch,
+    ) -> Option<Totals> {
+        let (ranges, size) = if self.here {
+            (self.rows.few(k), kept.sums.len())
+        } else {
+            (self.rows.many(), 0)
+        };
+        let slices = cut(labels, &ranges)
+            .into_iter()
+            .zip(cut(&mut kept.upper, &ranges))
+            .zip(cut(&mut kept.lower, &ranges));
+        let states = ranges
+            .iter()
+            .zip(slices)
+            .map(|(range, ((labels, upper), lower))| Part {
+                first: range.start,
+                labels,
+                upper,
+                lower,
+                totals: Totals::new(k, size),
+            });
+        let parts = self.rows.sweep(&ranges, states, watch, |part, rows| {
+            self.look(part, rows.clone());
+            self.count(part, rows);
+        })?;
+        let mut totals = Totals::new(k, size);
+        for part in parts {
+            totals.merge(&part.totals);
+        }
+        Some(totals)
+    }
+
+    /// Moves the bounds of `rows`, and labels those anew whose bounds meet.
+    fn look(&self, part: &mut Part, rows: Range<usize>) {
+        let mut unsure = Vec::with_capacity(rows.len());
+        for row in rows {
+            let (place, label) = (row - part.first, self.before[row]);
+            let (upper, lower) = (&mut part.upper[place], &mut part.lower[place]);
+            if upper.is_finite() {
+                *upper = (*upper + self.shifts.each[label as usize]) * (1.0 + STEP);
+                *lower = (*lower - self.shifts.others(label)).max(0.0) * (1.0 - STEP);
+                if *lower * *lower - *upper * *upper > 3.0 * self.slack.of(self.rows.norms[row]) {
+                    part.labels[place] = label;
+                    continue;
+                }
+            }
+            unsure.push(row);
+        }
+        let mut labels = vec![0; unsure.len()];
+        let (mut scores, mut seconds) = (vec![0.0; unsure.len()], vec![0.0; unsure.len()]);
+        self.points
+            .nearest_two(&unsure, &self.ready, &mut labels, &mut scores, &mut seconds);
+        for ((&row, label), (score, second)) in
+            unsure.iter().zip(labels).zip(scores.iter().zip(seconds))
+        {
+            let (place, norm) = (row - part.first, self.rows.norms[row]);
+            let slack = self.slack.of(norm);
+            part.labels[place] = label;
+            part.upper[place] = (2.0 * score + norm + slack).max(0.0).sqrt() * (1.0 + STEP);
+            part.lower[place] = (2.0 * second + norm - slack).max(0.0).sqrt() * (1.0 - STEP);
+        }
+    }
+
+    /// Counts `rows`, which are labelled, and adds them if that is to be done here.
+    fn count(&self, part: &mut Part, rows: Range<usize>) {
+        let Part {
+            first,
+            labels,
+            totals,
+            ..
+        } = part;
+        let labels = &labels[rows.start - *first..rows.end - *first];
+        for (row, &label) in rows.clone().zip(labels) {
+            let weight = self.rows.weight(row);
+            totals.spread += weight * f64::from(self.rows.norms[row]);
+            totals.masses[label as usize] += weight;
+            totals.counts[label as usize] += 1;
+            totals.moved += usize::from(self.before[row] != label);
+        }
+        if self.here {
+            let pull = self.rows.pull.as_ref().map(|pull| &pull[rows.clone()]);
+            let points = self.rows.points;
+            points.add(rows, labels, pull, &mut totals.sums);
+        }
+    }
+}
