@@ -12,6 +12,9 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("magics/clustering", &[]),
     ("magics/engine", &[]),
     ("magics/search", &[]),
+    ("magics/models", &[]),
+    ("magics/generate", &[]),
+    ("magics/worker", &["engine", "generate", "models"]),
     (
         "magics/catalog",
         &[
@@ -20,6 +23,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "engine",
             "graph",
             "llm",
+            "models",
             "search",
             "values",
         ],
@@ -62,13 +66,19 @@ const ONLY_IN: &[(&str, &[&str])] = &[
         ],
     ),
     ("plotly::", &["magics/prelude"]),
-    ("reqwest::", &["magics/llm"]),
+    ("reqwest::", &["magics/llm", "magics/models"]),
     ("postgres::", &["magics/llm"]),
     ("tiktoken_rs::", &["magics/llm"]),
     ("rusqlite::", &["kernel/src", "magics/llm"]),
-    ("candle_core::", &["magics/engine", "magics/clustering"]),
+    (
+        "candle_core::",
+        &["magics/engine", "magics/clustering", "magics/generate"],
+    ),
+    ("axum::", &["magics/worker"]),
+    ("llguidance::", &["magics/generate"]),
+    ("nvml_wrapper::", &["magics/catalog/src/gpu"]),
     ("cudarc::", &["magics/clustering", "tests/programs"]),
-    ("tokenizers::", &["magics/engine"]),
+    ("tokenizers::", &["magics/engine", "magics/generate"]),
     ("tantivy::", &["magics/search"]),
 ];
 

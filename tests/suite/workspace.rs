@@ -26,7 +26,7 @@ pub(crate) fn sources(folder: &Path) -> Vec<PathBuf> {
 }
 
 /// The folders that hold our own crates.
-pub(crate) const CRATES: [&str; 14] = [
+pub(crate) const CRATES: [&str; 17] = [
     "kernel",
     "magics/corpus",
     "magics/openie",
@@ -36,6 +36,9 @@ pub(crate) const CRATES: [&str; 14] = [
     "magics/clustering",
     "magics/engine",
     "magics/search",
+    "magics/models",
+    "magics/generate",
+    "magics/worker",
     "magics/catalog",
     "magics/prelude",
     "magics/cells",

@@ -1,11 +1,15 @@
 //! Servers that speak the OpenAI API: where they are, where their keys are, and what is special about them.
 
+mod process;
+
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::LlmError;
+
+pub use process::Process;
 
 /// The endpoint that `OPENAI_BASE_URL` and `OPENAI_API_KEY` describe.
 pub const FROM_ENVIRONMENT: &str = "env";
@@ -39,6 +43,10 @@ pub struct Endpoint {
     /// Most calls at once; 0 leaves it to what the server can bear.
     #[serde(default)]
     pub concurrency: usize,
+    /// The process that serves it, where it is one of this machine that a notebook started; when that has ended there is
+    /// no such endpoint any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub process: Option<Process>,
 }
 
 /// Where a key is; the key itself is kept nowhere.
@@ -106,7 +114,13 @@ impl Endpoint {
             urgency: Urgency::None,
             local: is_near(url),
             concurrency: 0,
+            process: None,
         }
+    }
+
+    /// Whether it can still be there: the process that serves it has not ended.
+    pub(crate) fn is_there(&self) -> bool {
+        self.process.as_ref().is_none_or(Process::is_running)
     }
 
     /// The key, read anew each time, because secrets are renewed.
@@ -173,6 +187,9 @@ pub struct Endpoints {
 struct Kept {
     #[serde(default)]
     used: Option<String>,
+    /// What was in use before a process of this machine came into use: when that ends, it is in use again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    before: Option<String>,
     #[serde(default)]
     endpoints: Vec<Endpoint>,
 }
@@ -190,15 +207,19 @@ impl Endpoints {
         from_environment()
             .into_iter()
             .chain(self.kept.endpoints.iter().cloned())
+            .filter(Endpoint::is_there)
             .collect()
     }
 
     /// Name of the one that is asked when none is named.
     pub fn used(&self) -> Option<String> {
         let all = self.all();
-        let chosen = self.kept.used.clone();
+        let chosen = [&self.kept.used, &self.kept.before];
         chosen
-            .filter(|name| all.iter().any(|endpoint| endpoint.name == *name))
+            .into_iter()
+            .flatten()
+            .find(|name| all.iter().any(|endpoint| endpoint.name == **name))
+            .cloned()
             .or_else(|| all.first().map(|endpoint| endpoint.name.clone()))
     }
 
@@ -216,16 +237,36 @@ impl Endpoints {
 
     /// Adds one, or replaces the one of its name; the first is in use.
     pub fn add(&mut self, endpoint: Endpoint) -> Result<(), LlmError> {
-        self.kept.endpoints.retain(|old| old.name != endpoint.name);
+        self.kept
+            .endpoints
+            .retain(|old| old.name != endpoint.name && old.is_there());
         self.kept.used.get_or_insert_with(|| endpoint.name.clone());
         self.kept.endpoints.push(endpoint);
         self.save()
     }
 
-    /// Makes the one called `name` the one in use.
+    /// Makes the one called `name` the one in use; one that ends with its process gives way to the one before.
     pub fn choose(&mut self, name: &str) -> Result<(), LlmError> {
-        self.get(Some(name))?;
+        let chosen = self.get(Some(name))?;
+        let all = self.all();
+        let stays = |name: &String| {
+            all.iter()
+                .any(|endpoint| endpoint.name == *name && endpoint.process.is_none())
+        };
+        self.kept.before = match chosen.process {
+            Some(_) => [self.kept.used.take(), self.kept.before.take()]
+                .into_iter()
+                .flatten()
+                .find(stays),
+            None => None,
+        };
         self.kept.used = Some(name.to_owned());
+        self.save()
+    }
+
+    /// Forgets those whose process has ended.
+    pub fn forget_ended(&mut self) -> Result<(), LlmError> {
+        self.kept.endpoints.retain(Endpoint::is_there);
         self.save()
     }
 
@@ -309,6 +350,35 @@ mod tests {
         std::fs::write(&key, " \n").unwrap();
         let error = endpoint.key().unwrap_err();
         assert!(error.to_string().ends_with("it is empty") && error.hint().contains("--key-file"));
+    }
+
+    #[test]
+    fn one_that_ends_with_its_process_gives_way_to_the_one_before() {
+        let state = tempfile::tempdir().unwrap();
+        let mut endpoints = Endpoints::open(state.path()).unwrap();
+        for name in ["a", "b"] {
+            endpoints.add(Endpoint::new(name, "http://a/v1")).unwrap();
+        }
+        endpoints.choose("b").unwrap();
+        let mut child = std::process::Command::new("sleep")
+            .arg("600")
+            .spawn()
+            .unwrap();
+        let loaded = Endpoint {
+            process: Process::of(child.id()),
+            ..Endpoint::new("loaded", "http://127.0.0.1:1/v1")
+        };
+        endpoints.add(loaded).unwrap();
+        endpoints.choose("loaded").unwrap();
+        let mut again = Endpoints::open(state.path()).unwrap();
+        assert_eq!(again.used().as_deref(), Some("loaded"));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(again.used().as_deref(), Some("b"));
+        assert!(again.get(Some("loaded")).is_err());
+        again.add(Endpoint::new("c", "http://c/v1")).unwrap();
+        let text = std::fs::read_to_string(state.path().join("endpoints.json")).unwrap();
+        assert!(!text.contains("loaded\",\n      \"url"), "{text}");
     }
 
     #[test]

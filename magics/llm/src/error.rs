@@ -28,6 +28,12 @@ pub enum LlmError {
         /// What the server said.
         message: String,
     },
+    /// The process that served the model has ended, and the request with it.
+    #[error("the process of the model `{endpoint}` has ended, and the request with it")]
+    Ended {
+        /// Name of the endpoint.
+        endpoint: String,
+    },
     /// The server was not reached, or the connection broke.
     #[error("`{endpoint}` at {url} cannot be reached: {why}")]
     Unreachable {
@@ -129,6 +135,9 @@ impl LlmError {
             LlmError::Refused { status: 429, .. } => {
                 "the server has enough of us for now: wait, or use another endpoint".to_owned()
             }
+            LlmError::Ended { endpoint } => format!(
+                "`%model load … --as {endpoint}` loads it again; `workers/{endpoint}.log`, where graphs are kept, has its last words"
+            ),
             LlmError::Unreachable { endpoint, .. } => format!(
                 "does the server run, and is the address right? `%endpoint check {endpoint}` tries it again"
             ),

@@ -72,6 +72,11 @@ impl Shared {
                 self.learn(call, less);
                 continue;
             }
+            if !call.endpoint.is_there() {
+                return Err(LlmError::Ended {
+                    endpoint: call.endpoint.name.clone(),
+                });
+            }
             let pause = pause(attempt, failure.wait);
             if failure.is_overload() {
                 gate.overloaded(failure.wait.unwrap_or(pause).min(LONGEST));

@@ -1,0 +1,8 @@
+//! The decoder against candle-transformers on tiny random models, and damaged files.
+
+mod damage;
+mod families;
+mod loading;
+mod quantised;
+mod ragged;
+mod tiny;

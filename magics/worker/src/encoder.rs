@@ -1,0 +1,146 @@
+//! An encoder of texts for many clients: shares of a request take turns, and those of batch requests let others by.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use mlk8s_engine::{Embeddings, Encoder, EngineError, Watch};
+use mlk8s_generate::Class;
+use tokio::sync::{Mutex, Semaphore};
+
+use crate::refusal::Refusal;
+use crate::served::Load;
+
+/// Texts that are encoded at a time; between two shares of a batch request somebody who waits gets through.
+const SHARE: usize = 64;
+
+/// An encoder and the queue before it.
+pub struct TextEncoder {
+    encoder: Arc<Encoder>,
+    /// Vectors of this model can be cut.
+    pub(crate) nested: bool,
+    at_once: Semaphore,
+    /// Only one batch request stands in the queue.
+    batch: Mutex<()>,
+    running: AtomicU64,
+    waiting: [AtomicU64; 2],
+    steps: AtomicU64,
+}
+
+impl TextEncoder {
+    /// An encoder that works at `at_once` requests at a time; `nested` when the first numbers of its vectors are good
+    /// vectors, too.
+    pub fn new(encoder: Encoder, at_once: usize, nested: bool) -> TextEncoder {
+        TextEncoder {
+            encoder: Arc::new(encoder),
+            nested,
+            at_once: Semaphore::new(at_once.max(1)),
+            batch: Mutex::new(()),
+            running: AtomicU64::new(0),
+            waiting: Default::default(),
+            steps: AtomicU64::new(0),
+        }
+    }
+
+    /// What is known of the model.
+    pub fn info(&self) -> &mlk8s_engine::EncoderInfo {
+        self.encoder.info()
+    }
+
+    /// One row a text, in their order. When the future is dropped, the work ends within 100 ms.
+    pub(crate) async fn encode(
+        &self,
+        texts: Vec<String>,
+        class: Class,
+    ) -> Result<Embeddings, Refusal> {
+        let mut all = Embeddings {
+            n_dims: self.info().n_dims,
+            values: Vec::with_capacity(texts.len() * self.info().n_dims),
+            n_tokens: 0,
+            n_truncated: 0,
+        };
+        let mut rest = texts.into_iter().peekable();
+        while rest.peek().is_some() {
+            let share: Vec<String> = rest.by_ref().take(SHARE).collect();
+            let part = self.share(share, class).await?;
+            all.values.extend_from_slice(&part.values);
+            all.n_tokens += part.n_tokens;
+            all.n_truncated += part.n_truncated;
+        }
+        Ok(all)
+    }
+
+    async fn share(&self, share: Vec<String>, class: Class) -> Result<Embeddings, Refusal> {
+        let at = usize::from(class == Class::Batch);
+        let waiting = Count::up(&self.waiting[at]);
+        let _turn = match class {
+            Class::Interactive => None,
+            Class::Batch => Some(self.batch.lock().await),
+        };
+        let _permit = self
+            .at_once
+            .acquire()
+            .await
+            .map_err(|_| Refusal::internal("the encoder has stopped"))?;
+        drop(waiting);
+        let _running = Count::up(&self.running);
+        self.steps.fetch_add(1, Ordering::Relaxed);
+        let leash = Leash(Arc::default());
+        let (encoder, gone) = (Arc::clone(&self.encoder), Gone(Arc::clone(&leash.0)));
+        let work = tokio::task::spawn_blocking(move || encoder.encode(&share, &gone));
+        match work.await {
+            Ok(Ok(rows)) => Ok(rows),
+            Ok(Err(error @ EngineError::Tokenizer { .. })) => {
+                Err(Refusal::invalid("input", error.to_string()))
+            }
+            Ok(Err(error)) => Err(Refusal::internal(error.to_string())),
+            Err(_) => Err(Refusal::internal("the encoder panicked on these texts")),
+        }
+    }
+
+    /// How much there is to do, in requests.
+    pub(crate) fn load(&self) -> Load {
+        let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        Load {
+            running: read(&self.running),
+            waiting: [read(&self.waiting[0]), read(&self.waiting[1])],
+            steps: read(&self.steps),
+            ..Load::default()
+        }
+    }
+}
+
+/// One more, as long as it lives.
+struct Count<'a>(&'a AtomicU64);
+
+impl<'a> Count<'a> {
+    fn up(count: &'a AtomicU64) -> Count<'a> {
+        count.fetch_add(1, Ordering::Relaxed);
+        Count(count)
+    }
+}
+
+impl Drop for Count<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Stops the work when the one who waits for it goes away.
+struct Leash(Arc<AtomicBool>);
+
+impl Drop for Leash {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Whether the one who waited has gone away.
+struct Gone(Arc<AtomicBool>);
+
+impl Watch for Gone {
+    fn step(&self, _done: usize, _total: usize, _what: &str) {}
+
+    fn cancelled(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
