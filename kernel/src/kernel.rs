@@ -115,6 +115,8 @@ fn session(settings: &Settings, runtime_dir: &Path) -> Session {
     for place in &settings.models {
         session.look_for_models_in(place.clone());
     }
+    session.set_workers(settings.programs.clone());
+    session.set_hub(crate::settings::of_hub);
     session.set_cuda_libraries(settings.cuda.clone());
     for python in &settings.pythons {
         session.look_for_models_of(python.clone());

@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use mlk8s_catalog::models::Who;
+use mlk8s_catalog::workers::Programs;
 
 /// Shown below `mlk8s-kernel --help`.
 pub(crate) const HELP: &str = "\
@@ -18,6 +19,9 @@ Environment:
   OPENAI_API_KEY        its key; endpoints may name other variables
   MLK8S_ARTICLES        what `%corpus` reads when it is given no path
   MLK8S_MODELS          directories with models, which magics find by name, separated by `:`
+  MLK8S_WORKER          the program that runs models (else `mlk8s-worker` beside this program)
+  MLK8S_WORKER_CUDA     the one for GPUs (else `mlk8s-worker-cuda` beside this program)
+  HF_HOME, HF_HUB_CACHE where models of the hub are kept; HF_ENDPOINT, HF_TOKEN, HF_HUB_OFFLINE are heeded, too
   MLK8S_CUDA            directories with NVRTC and cuBLAS, where the system does not find them
   MLK8S_PREFIX          the Python environment that the kernel belongs to; `install` sets it
   MLK8S_PRELUDE         where the built prelude of Rust cells is (else beside this program)
@@ -45,6 +49,8 @@ pub(crate) struct Settings {
     pub(crate) user: String,
     /// Directories in which models are looked for by name.
     pub(crate) models: Vec<PathBuf>,
+    /// The programs that run models.
+    pub(crate) programs: Programs,
     /// Directories with the libraries of CUDA.
     pub(crate) cuda: Vec<PathBuf>,
     /// Pythons that may have models as packages.
@@ -70,6 +76,10 @@ impl Settings {
                 .find_map(|name| non_empty(name)?.into_string().ok())
                 .unwrap_or_else(|| "nobody".to_owned()),
             models: models(),
+            programs: Programs {
+                cpu: program("MLK8S_WORKER", "mlk8s-worker"),
+                cuda: program("MLK8S_WORKER_CUDA", "mlk8s-worker-cuda"),
+            },
             cuda: non_empty("MLK8S_CUDA")
                 .map(|places| env::split_paths(&places).collect())
                 .unwrap_or_default(),
@@ -94,6 +104,20 @@ impl Settings {
             redact: self.redact,
         }
     }
+}
+
+/// What the variable `name` says of the hub of models.
+pub(crate) fn of_hub(name: &str) -> Option<String> {
+    non_empty(name)?.into_string().ok()
+}
+
+/// The program that `variable` names, else the one called `name` beside this one, if it is there.
+fn program(variable: &str, name: &str) -> Option<PathBuf> {
+    let beside = || Some(env::current_exe().ok()?.with_file_name(name));
+    non_empty(variable)
+        .map(PathBuf::from)
+        .or_else(beside)
+        .filter(|path| path.is_file())
 }
 
 /// Where models are looked for by name.

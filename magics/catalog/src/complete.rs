@@ -87,6 +87,7 @@ fn arguments(entry: &Entry, before: &[&str], word: &str, session: &Session) -> V
         return match name {
             _ if !listed.is_empty() => starting(listed, word),
             "out" | "dir" => paths(word, session),
+            "model" => starting(models(session), word),
             "kg" | "init" => starting(values(session), word),
             "in" => starting(session.indexes(), word),
             "skip-rule" => starting(
@@ -108,11 +109,30 @@ fn arguments(entry: &Entry, before: &[&str], word: &str, session: &Session) -> V
             word,
         );
     }
-    let takes_files = ["kmeans", "encode", "embed", "search"].contains(&entry.name);
+    if ["model", "compare", "ask"].contains(&entry.name) && !word.contains(['.', '~']) {
+        let mut found = starting(models(session), word);
+        if found.is_empty() && entry.name == "model" {
+            found = paths(word, session);
+        }
+        return found;
+    }
+    let takes_files = ["kmeans", "encode", "embed", "search", "model"].contains(&entry.name);
     if takes_files && word.contains(['/', '.', '~']) {
         return paths(word, session);
     }
     starting(values(session), word)
+}
+
+/// Models by name: those that run, those of the cache, those in the directories of models.
+fn models(session: &Session) -> Vec<String> {
+    let running = session.workers.all().into_iter().map(|model| model.name);
+    let places = session.hub().ok();
+    let here = places.into_iter().flat_map(mlk8s_models::installed);
+    let mut all: Vec<String> = running.chain(here.map(|model| model.name)).collect();
+    all.extend(session.encoders.names());
+    all.sort();
+    all.dedup();
+    all
 }
 
 fn values(session: &Session) -> Vec<String> {

@@ -67,8 +67,27 @@ impl Encoders {
         Ok(encoder)
     }
 
+    /// Names of the models that are found by name.
+    pub(crate) fn names(&self) -> Vec<String> {
+        let entries = self
+            .places
+            .iter()
+            .filter_map(|place| std::fs::read_dir(place).ok());
+        let mut names: Vec<String> = entries
+            .flatten()
+            .flatten()
+            .filter(|entry| entry.path().join("config.json").is_file())
+            .filter_map(|entry| entry.file_name().into_string().ok())
+            .collect();
+        if !names.iter().any(|name| name == USUAL) && self.find(USUAL).is_some() {
+            names.push(USUAL.to_owned());
+        }
+        names.sort();
+        names
+    }
+
     /// The directory of the model called `name`.
-    fn find(&self, name: &str) -> Option<PathBuf> {
+    pub(crate) fn find(&self, name: &str) -> Option<PathBuf> {
         let named = self.places.iter().map(|place| place.join(name));
         let found = named
             .into_iter()

@@ -4,6 +4,7 @@ use mlk8s_clustering::ClusteringError;
 use mlk8s_corpus::CorpusError;
 use mlk8s_engine::EngineError;
 use mlk8s_graph::GraphError;
+use mlk8s_models::ModelsError;
 use mlk8s_search::SearchError;
 use mlk8s_values::ValueError;
 use polars::error::PolarsError;
@@ -70,6 +71,18 @@ impl MagicError {
     pub fn with_hint(mut self, hint: impl Into<String>) -> MagicError {
         self.hint = hint.into();
         self
+    }
+}
+
+impl From<ModelsError> for MagicError {
+    fn from(error: ModelsError) -> MagicError {
+        let kind = match &error {
+            ModelsError::Cancelled => ErrorKind::Interrupted,
+            ModelsError::Reference { .. } | ModelsError::Offline { .. } => ErrorKind::NotFound,
+            _ => ErrorKind::Input,
+        };
+        let hint = error.hint().unwrap_or_default();
+        MagicError::new(kind, error.to_string()).with_hint(hint)
     }
 }
 

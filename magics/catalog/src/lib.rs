@@ -5,6 +5,7 @@ pub mod call;
 pub mod complete;
 mod encoders;
 pub mod error;
+mod gpu;
 pub mod magic;
 pub mod models;
 mod names;
@@ -15,5 +16,6 @@ pub mod session;
 pub mod sketch;
 pub mod view;
 mod view_text;
+pub mod workers;
 
 pub use all::{ALL, find};

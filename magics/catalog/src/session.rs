@@ -6,12 +6,14 @@ use std::sync::Arc;
 
 use mlk8s_corpus::Corpus;
 use mlk8s_graph::Index;
+use mlk8s_models::{ModelsError, Places};
 use mlk8s_values::Clusters;
 
 use crate::encoders::Encoders;
 use crate::error::{ErrorKind, MagicError};
 use crate::models::{Models, Who};
 use crate::rows::Rows;
+use crate::workers::{Programs, Workers};
 
 /// Values by name, where they are kept, and what Rust cells have yet to learn of them.
 pub struct Session {
@@ -33,6 +35,10 @@ pub struct Session {
     next_input: Option<String>,
     /// Models that make vectors.
     pub(crate) encoders: Encoders,
+    /// Models that run in processes of their own.
+    pub(crate) workers: Workers,
+    /// Where models of the hub and of object storage are, and what opens them; or which setting is of no use.
+    hub: Result<Places, ModelsError>,
     /// The last search.
     pub(crate) searched: Searched,
     /// Directories with the libraries of CUDA, beside those that the system knows.
@@ -100,6 +106,7 @@ impl Session {
     /// A session without values.
     pub fn new(runtime_dir: PathBuf, work_dir: PathBuf, state_dir: PathBuf) -> Session {
         let models = Models::new(Who::at(&state_dir), state_dir.clone());
+        let workers = Workers::new(&state_dir);
         Session {
             runtime_dir,
             work_dir,
@@ -111,6 +118,8 @@ impl Session {
             failed: None,
             next_input: None,
             encoders: Encoders::default(),
+            workers,
+            hub: Places::from_variables(|_| None),
             searched: Searched::default(),
             cuda_libraries: Vec::new(),
         }
@@ -119,6 +128,24 @@ impl Session {
     /// Adds a directory in which models are looked for by name.
     pub fn look_for_models_in(&mut self, place: PathBuf) {
         self.encoders.look_in(place);
+    }
+
+    /// Says where the programs are that run models.
+    pub fn set_workers(&mut self, programs: Programs) {
+        self.workers.set_programs(programs);
+    }
+
+    /// Says by `variable`, such as `HF_HOME`, where models of the hub are and what opens them.
+    pub fn set_hub(&mut self, variable: impl Fn(&str) -> Option<String>) {
+        self.hub = Places::from_variables(variable);
+    }
+
+    /// Where models of the hub and of object storage are, and what opens them.
+    pub(crate) fn hub(&self) -> Result<&Places, MagicError> {
+        self.hub.as_ref().map_err(|error| {
+            let hint = error.hint().unwrap_or_default();
+            MagicError::new(ErrorKind::Input, error.to_string()).with_hint(hint)
+        })
     }
 
     /// Says where the libraries of CUDA are, beside where the system looks.

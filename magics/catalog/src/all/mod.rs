@@ -9,10 +9,12 @@ mod embed;
 mod encode;
 mod endpoint;
 mod fix;
+mod gpu;
 mod help;
 mod kg;
 mod kmeans;
 mod lsmagic;
+mod model;
 mod prompts;
 mod rate;
 mod search;
@@ -35,6 +37,8 @@ pub const ALL: &[Entry] = &[
     Entry::of::<ask::Ask>("ask", Form::Cell),
     Entry::of::<compare::Compare>("compare", Form::Cell),
     Entry::of::<fix::Fix>("fix", Form::Line),
+    Entry::of::<model::Model>("model", Form::Line),
+    Entry::of::<gpu::ShowGpus>("gpu", Form::Line),
     Entry::of::<endpoint::Endpoint>("endpoint", Form::Line),
     Entry::of::<cost::Cost>("cost", Form::Line),
     Entry::of::<budget::Budget>("budget", Form::Line),

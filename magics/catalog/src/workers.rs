@@ -1,0 +1,241 @@
+//! Models that this session runs: one process each, an endpoint like any other while it runs.
+//!
+//! Unloading a model is ending its process: all of its memory is back then, that of a GPU too, whatever the libraries in
+//! it kept.
+
+mod start;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Child;
+use std::time::{Duration, Instant};
+
+use mlk8s_llm::endpoint::{Endpoint, Endpoints, Process};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde::{Deserialize, Serialize};
+
+use crate::error::{ErrorKind, MagicError};
+
+pub(crate) use start::{Device, Start};
+
+/// How long a process may take to finish what it has begun, and to end then.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// Between two looks at a process.
+const GLANCE: Duration = Duration::from_millis(20);
+
+/// The processes of this session, and where the programs are.
+pub(crate) struct Workers {
+    state: PathBuf,
+    /// The program that runs models, and the one for CUDA, where they are.
+    programs: Programs,
+    running: BTreeMap<String, Child>,
+}
+
+/// Where the programs are that run models.
+#[derive(Debug, Clone, Default)]
+pub struct Programs {
+    /// The one for processors.
+    pub cpu: Option<PathBuf>,
+    /// The one for CUDA.
+    pub cuda: Option<PathBuf>,
+}
+
+/// What is known of a model that runs, on any notebook of this machine.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Record {
+    /// What it is called, as endpoint and as model.
+    pub(crate) name: String,
+    /// What was loaded, as it was typed.
+    pub(crate) source: String,
+    /// Where it listens.
+    pub(crate) url: String,
+    /// The process.
+    pub(crate) process: Process,
+    /// What the process says of the model.
+    pub(crate) summary: Summary,
+    /// It writes text; else it makes vectors.
+    pub(crate) writes: bool,
+    /// Most tokens of a request and its answer.
+    pub(crate) context: usize,
+    /// Answers that are written at once; 0 where nothing is said.
+    pub(crate) slots: usize,
+    /// Seconds that loading took.
+    pub(crate) took_s: f64,
+}
+
+/// What a process says of its model when it is ready.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Summary {
+    pub(crate) architecture: String,
+    pub(crate) precision: String,
+    pub(crate) device: String,
+}
+
+impl Workers {
+    pub(crate) fn new(state: &Path) -> Workers {
+        Workers {
+            state: state.to_owned(),
+            programs: Programs::default(),
+            running: BTreeMap::new(),
+        }
+    }
+
+    /// Says where the programs are.
+    pub(crate) fn set_programs(&mut self, programs: Programs) {
+        self.programs = programs;
+    }
+
+    /// Whether models can run on a GPU, if there is one.
+    pub(crate) fn has_cuda(&self) -> bool {
+        self.programs.cuda.is_some()
+    }
+
+    /// All models that run on this machine and of which this person knows, by name.
+    pub(crate) fn all(&self) -> Vec<Record> {
+        let entries = fs::read_dir(self.dir()).into_iter().flatten().flatten();
+        let files = entries
+            .map(|entry| entry.path())
+            .filter(|path| path.extension().is_some_and(|end| end == "json"));
+        let mut records: Vec<Record> = Vec::new();
+        for file in files {
+            let text = fs::read_to_string(&file).unwrap_or_default();
+            match serde_json::from_str::<Record>(&text) {
+                Ok(record) if record.process.is_running() => records.push(record),
+                // What has ended, or what a kill left half: nobody will miss it.
+                _ => drop(fs::remove_file(&file)),
+            }
+        }
+        records.sort_by(|a, b| a.name.cmp(&b.name));
+        records
+    }
+
+    /// The model called `name`, or the only one.
+    pub(crate) fn find(&self, name: Option<&str>) -> Result<Record, MagicError> {
+        let mut all = self.all();
+        let names: Vec<String> = all.iter().map(|one| format!("`{}`", one.name)).collect();
+        let at = match name {
+            Some(name) => all.iter().position(|one| one.name == name),
+            None => (all.len() == 1).then_some(0),
+        };
+        if let Some(at) = at {
+            return Ok(all.swap_remove(at));
+        }
+        let message = match name {
+            Some(name) => format!("no model called `{name}` is loaded"),
+            None if all.is_empty() => "no model is loaded".to_owned(),
+            None => format!("{} models are loaded, and none was named", all.len()),
+        };
+        let hint = if names.is_empty() {
+            "`%model load NAME` loads one".to_owned()
+        } else {
+            format!("there is {}", names.join(", "))
+        };
+        Err(MagicError::new(ErrorKind::NotFound, message).with_hint(hint))
+    }
+
+    /// Ends the process of `record`; what it was doing fails with that reason. Gives the bytes of memory that it had.
+    pub(crate) fn unload(&mut self, record: &Record) -> Result<u64, MagicError> {
+        let had = record.process.memory().unwrap_or_default();
+        let mut child = self.running.remove(&record.name);
+        end(&record.process, child.as_mut());
+        self.forget(&record.name)?;
+        Ok(had)
+    }
+
+    /// Takes what is known of `name` away.
+    fn forget(&self, name: &str) -> Result<(), MagicError> {
+        for end in ["json", "key"] {
+            // It may never have been there.
+            drop(fs::remove_file(self.dir().join(format!("{name}.{end}"))));
+        }
+        let mut endpoints = Endpoints::open(&self.state)?;
+        endpoints.forget_ended()?;
+        Ok(())
+    }
+
+    /// Makes the model of `record` an endpoint, the one that is asked when none is named.
+    fn announce(&self, record: &Record, key: PathBuf) -> Result<(), MagicError> {
+        use mlk8s_llm::endpoint::{KeySource, Urgency};
+        let text = serde_json::to_string_pretty(record)
+            .map_err(|error| MagicError::new(ErrorKind::Internal, error.to_string()))?;
+        self.write(&format!("{}.json", record.name), &text)?;
+        let mut endpoints = Endpoints::open(&self.state)?;
+        endpoints.add(Endpoint {
+            key: KeySource::File(key),
+            model: Some(record.name.clone()),
+            urgency: Urgency::Priority,
+            local: true,
+            concurrency: record.slots,
+            process: Some(record.process.clone()),
+            ..Endpoint::new(&record.name, &record.url)
+        })?;
+        if record.writes {
+            endpoints.choose(&record.name)?;
+        }
+        Ok(())
+    }
+
+    fn dir(&self) -> PathBuf {
+        self.state.join("workers")
+    }
+
+    /// Writes a small file that only its owner may read.
+    fn write(&self, name: &str, text: &str) -> Result<PathBuf, MagicError> {
+        use std::io::Write as _;
+        use std::os::unix::fs::OpenOptionsExt as _;
+        let path = self.dir().join(name);
+        let written = fs::create_dir_all(self.dir()).and_then(|()| {
+            let fresh = path.with_extension(format!("{}.new", std::process::id()));
+            let mut file = fs::OpenOptions::new()
+                .create(true)
+                .write(true)
+                .truncate(true)
+                .mode(0o600)
+                .open(&fresh)?;
+            file.write_all(text.as_bytes())?;
+            fs::rename(&fresh, &path)
+        });
+        match written {
+            Ok(()) => Ok(path),
+            Err(error) => {
+                let message = format!("cannot write `{}`: {error}", path.display());
+                Err(MagicError::new(ErrorKind::Internal, message))
+            }
+        }
+    }
+}
+
+impl Drop for Workers {
+    /// Models end with the session that loaded them.
+    fn drop(&mut self) {
+        for (name, mut child) in std::mem::take(&mut self.running) {
+            if let Some(process) = Process::of(child.id()) {
+                end(&process, Some(&mut child));
+            }
+            // Nobody is left to be told.
+            let _ = self.forget(&name);
+        }
+    }
+}
+
+/// Ends `process`: asks first, and does not wait long.
+fn end(process: &Process, mut child: Option<&mut Child>) {
+    for signal in [Signal::SIGTERM, Signal::SIGKILL] {
+        if !process.is_running() {
+            break;
+        }
+        // It may have ended by itself.
+        let _ = kill(Pid::from_raw(process.id.cast_signed()), signal);
+        let asked = Instant::now();
+        while process.is_running() && asked.elapsed() < PATIENCE {
+            std::thread::park_timeout(GLANCE);
+        }
+    }
+    if let Some(child) = &mut child {
+        // It has ended; only its number is given back.
+        let _ = child.wait();
+    }
+}
