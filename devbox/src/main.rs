@@ -15,6 +15,7 @@ mod process;
 mod python;
 mod run;
 mod say;
+mod serve;
 mod settings;
 mod suites;
 
@@ -44,6 +45,8 @@ enum Command {
     Check,
     /// Open JupyterLab on the notebooks, on this machine only
     Lab(jupyter::Lab),
+    /// Serve a model to the whole house, behind the OpenAI API
+    Serve(serve::Serve),
     /// Show what this machine has, what is missing and how to get it
     Doctor,
     /// Install the kernel for your own Jupyter
@@ -64,6 +67,7 @@ fn main() -> ExitCode {
         Command::Test(test) => test.run(&places, &mut say),
         Command::Check => suites::check(&places, &mut say),
         Command::Lab(lab) => lab.run(&places, &mut say),
+        Command::Serve(serve) => serve.run(&places, &mut say),
         Command::Doctor => doctor::run(&places, &mut say),
         Command::Install(install) => install.run(&places, &mut say),
         Command::Bench(bench) => bench.run(&places, &mut say),

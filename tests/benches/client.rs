@@ -30,7 +30,8 @@ pub(crate) fn run_with_peers(
     let Some(python) = std::env::var_os("MLK8S_PEERS").map(PathBuf::from) else {
         bail!(
             "what we are compared with is not here: `python3 -m venv peers && peers/bin/pip install scikit-learn \
-             faiss-cpu onnxruntime onnx safetensors tokenizers`, then `MLK8S_PEERS=peers/bin/python`"
+             faiss-cpu onnxruntime onnx safetensors tokenizers llama-cpp-python`, then \
+             `MLK8S_PEERS=peers/bin/python`"
         );
     };
     let python = std::path::absolute(python)?;

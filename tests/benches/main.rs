@@ -7,6 +7,7 @@ mod build;
 mod carb;
 mod client;
 mod clustering;
+mod engine;
 mod kernel;
 mod layout;
 mod magic;
@@ -71,6 +72,11 @@ const ALL: &[Bench] = &[
         name: "search",
         about: "a million vectors next to faiss, tokens of MiniLM next to ONNX Runtime",
         run: search::run,
+    },
+    Bench {
+        name: "engine",
+        about: "a model that writes next to llama.cpp, one that embeds next to ONNX Runtime; half an hour",
+        run: engine::run,
     },
     Bench {
         name: "kernel",

@@ -92,3 +92,14 @@ def test_the_notebooks_about_groups_and_search_run(tmp_path, name, found):
     assert done.returncode == 0, done.stderr
     page = (tmp_path / name).with_suffix(".html").read_text()
     assert found in page and "svg+xml" in page
+
+
+def test_the_notebook_about_loading_a_model_runs(tmp_path):
+    folder = shutil.copytree(NOTEBOOKS, tmp_path / "notebooks")
+    env = {"MLK8S_STATE": str(tmp_path / "state"), "OPENAI_BASE_URL": "", "OPENAI_API_KEY": "", "HF_HUB_OFFLINE": "1"}
+    name = folder / "04_load_a_model.ipynb"
+    done = nbconvert("--execute", "--to", "html", "--output-dir", tmp_path, name, env=env)
+    assert done.returncode == 0, done.stderr
+    page = (tmp_path / name.name).with_suffix(".html").read_text()
+    assert "tokens a second" in page and page.count("memory given back") == 2
+    assert "I am a tiny language model of 394 thousand numbers" in page

@@ -12,7 +12,7 @@ use crate::workspace::root;
 /// A folder with the sample articles and tables in it, gone at the end.
 fn notebook_folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
-    for name in ["articles", "tables"] {
+    for name in ["articles", "models", "tables"] {
         let samples = std::fs::canonicalize(root().join("notebooks").join(name)).unwrap();
         std::os::unix::fs::symlink(samples, folder.path().join(name)).unwrap();
     }

@@ -78,7 +78,14 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("llguidance::", &["magics/generate"]),
     ("nvml_wrapper::", &["magics/catalog/src/gpu"]),
     ("cudarc::", &["magics/clustering", "tests/programs"]),
-    ("tokenizers::", &["magics/engine", "magics/generate"]),
+    (
+        "tokenizers::",
+        &[
+            "magics/engine",
+            "magics/generate",
+            "magics/worker/src/tests",
+        ],
+    ),
     ("tantivy::", &["magics/search"]),
 ];
 

@@ -107,6 +107,8 @@ impl Session {
     pub fn new(runtime_dir: PathBuf, work_dir: PathBuf, state_dir: PathBuf) -> Session {
         let models = Models::new(Who::at(&state_dir), state_dir.clone());
         let workers = Workers::new(&state_dir);
+        let home = state_dir.join("hub").display().to_string();
+        let hub = Places::from_variables(|name| (name == "HF_HOME").then(|| home.clone()));
         Session {
             runtime_dir,
             work_dir,
@@ -119,7 +121,7 @@ impl Session {
             next_input: None,
             encoders: Encoders::default(),
             workers,
-            hub: Places::from_variables(|_| None),
+            hub,
             searched: Searched::default(),
             cuda_libraries: Vec::new(),
         }

@@ -3,6 +3,7 @@
 //! Unloading a model is ending its process: all of its memory is back then, that of a GPU too, whatever the libraries in
 //! it kept.
 
+mod claim;
 mod start;
 
 use std::collections::BTreeMap;
@@ -18,6 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{ErrorKind, MagicError};
 
+use claim::Claim;
 pub(crate) use start::{Device, Start};
 
 /// How long a process may take to finish what it has begun, and to end then.
@@ -139,14 +141,30 @@ impl Workers {
     /// Ends the process of `record`; what it was doing fails with that reason. Gives the bytes of memory that it had.
     pub(crate) fn unload(&mut self, record: &Record) -> Result<u64, MagicError> {
         let had = record.process.memory().unwrap_or_default();
-        let mut child = self.running.remove(&record.name);
+        // Another notebook may have loaded it again after this one's had died, and that one is not ours to wait for.
+        let child = self.running.get(&record.name);
+        let is_ours = child.is_some_and(|child| child.id() == record.process.id);
+        let mut child = if is_ours {
+            self.running.remove(&record.name)
+        } else {
+            None
+        };
         end(&record.process, child.as_mut());
         self.forget(&record.name)?;
         Ok(had)
     }
 
-    /// Takes what is known of `name` away.
+    /// Takes what is known of `name` away, unless another notebook has loaded a model of that name since, or is at it.
     fn forget(&self, name: &str) -> Result<(), MagicError> {
+        let claim = Claim::take(&self.dir(), name)?;
+        if claim.is_none() || self.all().iter().any(|one| one.name == name) {
+            return Ok(());
+        }
+        self.remove(name)
+    }
+
+    /// Takes what is known of `name` away; who calls it has the claim on that name.
+    fn remove(&self, name: &str) -> Result<(), MagicError> {
         for end in ["json", "key"] {
             // It may never have been there.
             drop(fs::remove_file(self.dir().join(format!("{name}.{end}"))));
@@ -202,7 +220,8 @@ impl Workers {
             Ok(()) => Ok(path),
             Err(error) => {
                 let message = format!("cannot write `{}`: {error}", path.display());
-                Err(MagicError::new(ErrorKind::Internal, message))
+                Err(MagicError::new(ErrorKind::Internal, message)
+                    .with_hint("MLK8S_STATE names a directory that this person may write to"))
             }
         }
     }

@@ -9,13 +9,15 @@ mod activation;
 mod attention;
 mod linear;
 mod norm;
+mod rope;
 mod stack;
 #[cfg(test)]
 mod tests;
 mod tile;
 
 pub(crate) use activation::Activation;
-pub(crate) use attention::Heads;
+pub(crate) use attention::{Heads, Sight};
 pub(crate) use linear::{Finish, Linear};
 pub(crate) use norm::LayerNorm;
+pub(crate) use rope::Rope;
 pub(crate) use stack::{Layer, NormOrder, Scratch, Stack, Stopped};

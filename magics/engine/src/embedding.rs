@@ -3,6 +3,8 @@
 mod bert;
 mod clip;
 mod info;
+mod modern;
+mod nomic;
 mod pixels;
 mod pool;
 mod settings;
@@ -10,17 +12,18 @@ mod share;
 #[cfg(test)]
 mod tests;
 mod tokens;
+mod transformer;
 mod weights;
 
 use std::fmt;
 use std::path::Path;
 
-use bert::Bert;
 use clip::Clip;
 pub use info::{EncoderInfo, Family, Pooling};
 use settings::{Kind, SentenceSettings, read_json};
 use share::{Counts, Space};
 use tokens::Tokens;
+use transformer::Transformer;
 use weights::Weights;
 
 use crate::error::EngineError;
@@ -34,7 +37,7 @@ pub struct Encoder {
 }
 
 enum Model {
-    Bert(Bert),
+    Text(Box<Transformer>),
     Clip(Box<Clip>),
 }
 
@@ -69,16 +72,21 @@ impl Encoder {
             });
         };
         let weights = Weights::open(directory)?;
+        let text = |model| Model::Text(Box::new(model));
         let model = match family {
             Family::Clip => Model::Clip(Box::new(Clip::open(directory, &weights)?)),
-            _ => Model::Bert(Bert::open(directory, family, &weights)?),
+            Family::NomicBert => text(nomic::open(directory, &weights)?),
+            Family::ModernBert => text(modern::open(directory, &weights)?),
+            Family::Bert | Family::Roberta | Family::XlmRoberta => {
+                text(bert::open(directory, family, &weights)?)
+            }
         };
         let mut sentence = SentenceSettings::read(directory, model.n_positions())?;
         if family == Family::Clip {
             sentence.pooling = Pooling::End;
             sentence.normalise = true;
         }
-        let tokens = Tokens::open(directory, sentence.max_tokens, sentence.lowercase)?;
+        let tokens = Tokens::open(directory, &sentence)?;
         let (given, known) = (tokens.vocabulary(), model.vocabulary());
         if given > known {
             return Err(EngineError::Tokenizer {
@@ -94,6 +102,7 @@ impl Encoder {
             n_parameters: weights.n_parameters(),
             n_bytes: model.n_bytes() as u64,
             pooling: sentence.pooling,
+            prompt: sentence.prompt,
             normalised: sentence.normalise,
             images: family == Family::Clip,
         };
@@ -166,8 +175,8 @@ impl Encoder {
         let Space { x, scratch, .. } = space;
         let stop = || watch.cancelled();
         match &self.model {
-            Model::Bert(bert) => {
-                bert.run(batch, x, scratch, &stop)?;
+            Model::Text(model) => {
+                model.run(batch, x, scratch, &stop)?;
                 let mut first = 0;
                 for (ids, row) in batch.iter().zip(rows.chunks_exact_mut(self.info.n_dims)) {
                     let tokens = &x[first * row.len()..][..ids.len() * row.len()];
@@ -242,28 +251,28 @@ impl Encoder {
 impl Model {
     fn n_dims(&self) -> usize {
         match self {
-            Self::Bert(bert) => bert.width(),
+            Self::Text(model) => model.width(),
             Self::Clip(clip) => clip.n_dims(),
         }
     }
 
     fn n_positions(&self) -> usize {
         match self {
-            Self::Bert(bert) => bert.n_positions(),
+            Self::Text(model) => model.n_positions,
             Self::Clip(clip) => clip.n_positions(),
         }
     }
 
     fn vocabulary(&self) -> usize {
         match self {
-            Self::Bert(bert) => bert.vocabulary(),
+            Self::Text(model) => model.vocabulary(),
             Self::Clip(clip) => clip.vocabulary(),
         }
     }
 
     fn n_bytes(&self) -> usize {
         match self {
-            Self::Bert(bert) => bert.n_bytes(),
+            Self::Text(model) => model.n_bytes(),
             Self::Clip(clip) => clip.n_bytes(),
         }
     }

@@ -180,6 +180,17 @@ impl Engine {
         class: Class,
         pooling: Pooling,
     ) -> Result<Vec<Vec<f32>>, GenerateError> {
+        self.embed_unless(inputs, class, pooling, Arc::default())
+    }
+
+    /// As [`Engine::embed`], until somebody raises `gone`: then the work ends within a step, with an error.
+    pub fn embed_unless(
+        &self,
+        inputs: Vec<Vec<u32>>,
+        class: Class,
+        pooling: Pooling,
+        gone: Arc<AtomicBool>,
+    ) -> Result<Vec<Vec<f32>>, GenerateError> {
         if self.check_open().is_err() {
             return Err(GenerateError::Stopped);
         }
@@ -191,8 +202,15 @@ impl Engine {
                     limit: self.context,
                 });
             }
+            if let Some(&token) = self.unknown(input) {
+                return Err(GenerateError::UnknownToken {
+                    index,
+                    token,
+                    vocabulary: self.vocabulary,
+                });
+            }
         }
-        let (job, answer) = EmbedJob::new(inputs, class, pooling);
+        let (job, answer) = EmbedJob::new(inputs, class, pooling, gone);
         let commands = self.commands.as_ref().ok_or(GenerateError::Stopped)?;
         commands
             .send(Command::Embed(job))
@@ -257,17 +275,20 @@ impl Engine {
                 context: self.context,
             });
         }
-        if let Some(&token) = request
-            .prompt
-            .iter()
-            .find(|&&token| token as usize >= self.vocabulary)
-        {
+        if let Some(&token) = self.unknown(&request.prompt) {
             return Err(Refused::UnknownToken {
                 token,
                 vocabulary: self.vocabulary,
             });
         }
         sample::check(&request.sampling, self.vocabulary)
+    }
+
+    /// The first of `tokens` that the model does not have.
+    fn unknown<'a>(&self, tokens: &'a [u32]) -> Option<&'a u32> {
+        tokens
+            .iter()
+            .find(|&&token| token as usize >= self.vocabulary)
     }
 
     fn enqueue(&self, sequence: Sequence) -> Result<(), Refused> {

@@ -99,6 +99,18 @@ pub enum GenerateError {
         /// The most that fit.
         limit: usize,
     },
+    /// A token of an input to embed is not in the vocabulary.
+    #[error(
+        "input {index} has the token {token}, which is not among the model's {vocabulary} tokens"
+    )]
+    UnknownToken {
+        /// Which of the inputs.
+        index: usize,
+        /// The token.
+        token: u32,
+        /// The size of the vocabulary.
+        vocabulary: usize,
+    },
     /// The model's thread panicked.
     #[error("the model's thread panicked: {reason}")]
     Panicked {

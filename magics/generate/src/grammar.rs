@@ -164,8 +164,12 @@ fn failure(reason: &str) -> GenerateError {
 
 /// The beginning of a reason; llguidance appends the grammar and its own state to it.
 fn shorten(reason: &str) -> String {
-    let end = reason.find("\n<state>").unwrap_or(reason.len());
-    let reason = reason[..end].trim();
+    let end = reason.find("\n<").unwrap_or(reason.len());
+    let reason = match reason[..end].trim() {
+        // llguidance's name of it.
+        "NoExtensionBias" => "no answer can satisfy it",
+        reason => reason,
+    };
     match reason.char_indices().nth(MAX_REASON) {
         Some((end, _)) => format!("{}…", &reason[..end]),
         None => reason.to_owned(),

@@ -31,6 +31,9 @@ const ENDS_OF_TURN: [&str; 9] = [
     "<|return|>",
 ];
 
+/// Where a text is cut so that a special token in it is read as a text: a character that means nothing anywhere.
+const CUT: char = '\u{FDD0}';
+
 /// What a tokenizer does not say by itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Special {
@@ -55,6 +58,9 @@ pub struct Text {
     vocabulary: Vocabulary,
     special: Special,
     template: Option<Template>,
+    /// How special tokens are written, in order.
+    marks: Vec<String>,
+    longest_token: usize,
 }
 
 impl Text {
@@ -76,8 +82,11 @@ impl Text {
             .chat_template
             .as_deref()
             .map(|source| Template::new(source, &special));
+        let vocabulary = Vocabulary::new(&tokenizer);
         Self {
-            vocabulary: Vocabulary::new(&tokenizer),
+            longest_token: vocabulary.longest(),
+            vocabulary,
+            marks: marks(&tokenizer),
             tokenizer,
             template,
             special,
@@ -139,6 +148,55 @@ impl Text {
         template.render(messages, options)
     }
 
+    /// The tokens of the conversation. Only the template writes special tokens: where one stands in a message, such as
+    /// `<|im_end|>` in a document that is read, it is a text like any other and ends no turn.
+    pub fn chat_tokens(
+        &self,
+        messages: &[Value],
+        options: &Value,
+    ) -> Result<Vec<u32>, GenerateError> {
+        let mut messages = messages.to_vec();
+        let mut is_cut = false;
+        for message in &mut messages {
+            for field in ["content", "name"] {
+                if let Some(text) = message[field].as_str()
+                    && let Some(cut) = self.cut(text)
+                {
+                    message[field] = cut.into();
+                    is_cut = true;
+                }
+            }
+        }
+        let conversation = self.chat(&messages, options)?;
+        if !is_cut {
+            return self.encode(&conversation, false);
+        }
+        let mut tokens = Vec::new();
+        for piece in conversation.split(CUT) {
+            tokens.extend(self.encode(piece, false)?);
+        }
+        Ok(tokens)
+    }
+
+    /// `text` with a cut after the first character of each special token, if there is one.
+    fn cut(&self, text: &str) -> Option<String> {
+        let mut cut = None;
+        for mark in &self.marks {
+            let whole = cut.as_deref().unwrap_or(text);
+            let first = mark.chars().next().map_or(0, char::len_utf8);
+            if whole.contains(mark.as_str()) {
+                let apart = format!("{}{CUT}{}", &mark[..first], &mark[first..]);
+                cut = Some(whole.replace(mark.as_str(), &apart));
+            }
+        }
+        cut
+    }
+
+    /// Bytes of the longest token, at least 1.
+    pub fn longest_token(&self) -> usize {
+        self.longest_token
+    }
+
     /// Whether the model has a chat template.
     pub fn has_template(&self) -> bool {
         self.template.is_some()
@@ -186,4 +244,15 @@ impl Text {
     fn strips_first_space(&self) -> bool {
         self.vocabulary.strips_first_space()
     }
+}
+
+/// How the special tokens of more than one character are written.
+fn marks(tokenizer: &Tokenizer) -> Vec<String> {
+    let added = tokenizer.get_added_tokens_decoder().into_values();
+    let mut marks: Vec<String> = added
+        .filter(|token| token.special && token.content.chars().nth(1).is_some())
+        .map(|token| token.content)
+        .collect();
+    marks.sort_unstable();
+    marks
 }

@@ -161,7 +161,7 @@ impl ModelsError {
         Some(match self {
             Self::Reference { hint, .. } => hint.clone(),
             Self::Damaged { path, .. } => format!(
-                "remove `{}` (and what it links to) and load the model again",
+                "fetch the model again; if `{}` is of the hub's cache, remove it and what it links to first",
                 path.display()
             ),
             Self::Offline { name, .. } => {
@@ -174,7 +174,7 @@ impl ModelsError {
                 "look for it at {server}; private models need HF_TOKEN, and a branch is written `org/name@branch`"
             ),
             Self::Unreachable { .. } => {
-                "what has come stays: load the model again to go on from there; HF_ENDPOINT names another hub"
+                "what has come stays: load the model again to go on from there; HF_ENDPOINT names another hub; a directory here is written `./NAME`"
                     .to_owned()
             }
             Self::Choose { name, files } => {

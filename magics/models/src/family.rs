@@ -23,7 +23,7 @@ enum Kinship {
     Clip,
 }
 
-const FAMILIES: [Family; 11] = [
+const FAMILIES: [Family; 13] = [
     decoder("Llama", &["LlamaForCausalLM"], "llama", &["llama"]),
     decoder("Mistral", &["MistralForCausalLM"], "mistral", &[]),
     decoder("Qwen2", &["Qwen2ForCausalLM"], "qwen2", &["qwen2"]),
@@ -37,6 +37,16 @@ const FAMILIES: [Family; 11] = [
         &["gemma3"],
     ),
     encoder("BERT", &["BertModel", "BertForMaskedLM"], "bert"),
+    encoder(
+        "RoBERTa",
+        &["RobertaModel", "RobertaForMaskedLM"],
+        "roberta",
+    ),
+    encoder(
+        "XLM-RoBERTa",
+        &["XLMRobertaModel", "XLMRobertaForMaskedLM"],
+        "xlm-roberta",
+    ),
     encoder("Nomic BERT", &["NomicBertModel"], "nomic_bert"),
     encoder(
         "ModernBERT",

@@ -126,7 +126,7 @@ impl Drop for Count<'_> {
 }
 
 /// Stops the work when the one who waits for it goes away.
-struct Leash(Arc<AtomicBool>);
+pub(crate) struct Leash(pub(crate) Arc<AtomicBool>);
 
 impl Drop for Leash {
     fn drop(&mut self) {

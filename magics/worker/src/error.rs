@@ -95,8 +95,33 @@ impl WorkerError {
             }
             Self::Encoder(error) => error.hint(),
             Self::Models(error) => error.hint().unwrap_or_default(),
-            Self::Process { .. } | Self::Generate(_) | Self::Panic { .. } => String::new(),
+            Self::Generate(error) => of_model(error).to_owned(),
+            Self::Panic { .. } => {
+                "one of the model's files may be damaged: fetch it again".to_owned()
+            }
+            Self::Process { .. } => String::new(),
         }
+    }
+}
+
+/// What to do about a model that writes and cannot be loaded.
+fn of_model(error: &GenerateError) -> &'static str {
+    match error {
+        GenerateError::Truncated { .. } => "fetch the file again: not all of it is there",
+        GenerateError::Io { .. } | GenerateError::Tokenizer { .. } => {
+            "a model is a directory with config.json, tokenizer.json and *.safetensors, or a .gguf file"
+        }
+        GenerateError::Config { .. } | GenerateError::Tensor { .. } => {
+            "config.json and the weights must be of the same model: fetch it again"
+        }
+        GenerateError::OutOfMemory { .. } => {
+            "`--precision q8_0` or `q4k`, a smaller `--context` or fewer `--slots` need less"
+        }
+        GenerateError::CacheTooSmall { .. } => "give more `--cache-bytes`, or fewer `--slots`",
+        GenerateError::Unsupported { .. } => {
+            "look for the model in another version, or for a similar one"
+        }
+        _ => "",
     }
 }
 

@@ -13,6 +13,10 @@ const MOST_ANSWERS: i64 = 8;
 const MOST_LOGPROBS: i64 = 20;
 /// Most stop strings.
 const MOST_STOPS: usize = 16;
+/// Longest stop string, in bytes: each is looked for after every token, while everybody waits.
+const LONGEST_STOP: usize = 1024;
+/// Longest name of a client, in bytes: it is kept, and logged with each request.
+const LONGEST_USER: usize = 256;
 /// The most tokens that a request can ask for; the model's context is smaller.
 const MOST_TOKENS: i64 = 1 << 30;
 
@@ -82,6 +86,13 @@ impl Options {
         })
     }
 
+    /// Whether `logit_bias` has this token.
+    pub(crate) fn has_bias(&self, token: u32) -> bool {
+        let bias = &self.sampling.logit_bias;
+        bias.binary_search_by_key(&token, |(token, _)| *token)
+            .is_ok()
+    }
+
     /// What the engine is asked for: the answer of this number to `prompt`, of `max_tokens` at most.
     pub(crate) fn request(&self, prompt: Vec<u32>, max_tokens: usize, number: usize) -> Request {
         let mut sampling = self.sampling.clone();
@@ -136,6 +147,12 @@ pub(crate) fn urgency(fields: &Fields<'_>, call: &Call) -> Result<Class, Refusal
 /// Whom fairness counts a request to: its key, or, where there are no keys, its `user`, else its address.
 pub(crate) fn client(fields: &Fields<'_>, call: &Call) -> Result<String, Refusal> {
     let user = fields.text("user")?;
+    if user.is_some_and(|user| user.len() > LONGEST_USER) {
+        return Err(Refusal::invalid(
+            "user",
+            format!("`user` has more than {LONGEST_USER} bytes"),
+        ));
+    }
     if let Some(user) = user.filter(|user| !user.is_empty() && !call.has_key()) {
         call.set_client(user);
         return Ok(user.to_owned());
@@ -237,6 +254,12 @@ fn stop(fields: &Fields<'_>) -> Result<Vec<String>, Refusal> {
         return Err(Refusal::invalid(
             "stop",
             format!("`stop` must be {MOST_STOPS} strings at most, and none of them empty"),
+        ));
+    }
+    if stops.iter().any(|stop| stop.len() > LONGEST_STOP) {
+        return Err(Refusal::invalid(
+            "stop",
+            format!("a string of `stop` has more than {LONGEST_STOP} bytes"),
         ));
     }
     Ok(stops)

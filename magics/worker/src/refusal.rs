@@ -58,6 +58,17 @@ impl Refusal {
         }
     }
 
+    /// A text is so long that it need not be counted: it has `least` tokens or more.
+    pub(crate) fn surely_too_long(param: &str, least: usize, context: usize) -> Refusal {
+        let message = format!(
+            "the model's context is {context} tokens, and the text has {least} tokens at least"
+        );
+        Refusal {
+            param: Some(param.to_owned()),
+            ..Refusal::new(StatusCode::BAD_REQUEST, "context_length_exceeded", message)
+        }
+    }
+
     /// The key is missing or unknown.
     pub(crate) fn key(message: &str) -> Refusal {
         Refusal::new(StatusCode::UNAUTHORIZED, "invalid_api_key", message)

@@ -10,6 +10,9 @@ use crate::error::WorkerError;
 use crate::keys::Keys;
 use crate::state::Limits;
 
+/// The longest time that a request may be given, in seconds: a year.
+const LONGEST: u64 = 365 * 24 * 60 * 60;
+
 /// Serve one model over OpenAI's API until the parent ends or SIGTERM comes
 #[derive(Debug, Clone, clap::Args)]
 #[expect(
@@ -145,7 +148,7 @@ impl Settings {
     pub(crate) fn limits(&self, connections: usize) -> Limits {
         Limits {
             body_bytes: usize::try_from(self.max_body).unwrap_or(usize::MAX),
-            time: Duration::from_secs(self.timeout.max(1)),
+            time: Duration::from_secs(self.timeout.clamp(1, LONGEST)),
             connections: self.max_connections.clamp(1, connections),
             shortens: self.shorten,
             ..Limits::default()

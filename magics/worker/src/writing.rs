@@ -51,7 +51,7 @@ pub(crate) fn begin(
             let request = options.request(prompt.clone(), max_tokens, answers.len());
             let events = engine
                 .submit(request)
-                .map_err(|refused| refusal(refused, server, field, options.form_field))?;
+                .map_err(|refused| refusal(refused, server, field, options))?;
             answers.push(events);
         }
     }
@@ -84,8 +84,37 @@ impl Writing {
     }
 }
 
-/// What the engine's refusal is in HTTP; `field` has the text, and `form_field` what the answer must look like.
-fn refusal(refused: Refused, server: &Server, field: &str, form_field: &str) -> Refusal {
+/// The tokens of `words`, the value of `field`. What cannot fit is refused by its length alone: turning megabytes into
+/// tokens takes seconds and gigabytes.
+pub(crate) fn tokens(
+    engine: &Engine,
+    words: &str,
+    add_special: bool,
+    field: &str,
+) -> Result<Vec<u32>, Refusal> {
+    let (text, context) = (engine.text(), engine.context());
+    check_length(text, context, words, field)?;
+    text.encode(words, add_special)
+        .map_err(|error| Refusal::invalid(field, error.to_string()))
+}
+
+/// Refuses a text that has more tokens than the context whatever they are. Half of the length is left to tokenizers that
+/// shorten a text before they read it.
+pub(crate) fn check_length(
+    text: &Text,
+    context: usize,
+    words: &str,
+    field: &str,
+) -> Result<(), Refusal> {
+    let least = words.len() / (2 * text.longest_token());
+    if least > context {
+        return Err(Refusal::surely_too_long(field, least, context));
+    }
+    Ok(())
+}
+
+/// What the engine's refusal is in HTTP; `field` has the text.
+fn refusal(refused: Refused, server: &Server, field: &str, options: &Options) -> Refusal {
     let message = refused.to_string();
     match refused {
         Refused::QueueFull { queued } => Refusal::queue_full(queued),
@@ -94,7 +123,10 @@ fn refusal(refused: Refused, server: &Server, field: &str, form_field: &str) -> 
             max_tokens,
             context,
         } => Refusal::too_long(field, prompt, max_tokens, context),
-        Refused::BadConstraint { .. } => Refusal::invalid(form_field, message),
+        Refused::BadConstraint { .. } => Refusal::invalid(options.form_field, message),
+        Refused::UnknownToken { token, .. } if options.has_bias(token) => {
+            Refusal::invalid("logit_bias", message)
+        }
         Refused::Empty { .. } | Refused::UnknownToken { .. } => Refusal::invalid(field, message),
         Refused::BadSampling { setting, .. } => Refusal::invalid(setting, message),
         Refused::Draining => Refusal::unavailable("draining", "the server is stopping"),
@@ -115,7 +147,9 @@ pub(crate) fn failure(error: &GenerateError, server: &Server) -> Refusal {
             server.set_broken(&message);
             Refusal::internal(message)
         }
-        GenerateError::Input { .. } => Refusal::invalid("input", message),
+        GenerateError::Input { .. } | GenerateError::UnknownToken { .. } => {
+            Refusal::invalid("input", message)
+        }
         _ => Refusal::internal(message),
     }
 }

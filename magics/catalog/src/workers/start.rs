@@ -1,17 +1,19 @@
 //! Starting the process of a model: what it reports while it loads, and what becomes of it when that fails.
 
-use std::fs::{self, File};
+use std::fs::{self, OpenOptions};
 use std::io::{BufRead as _, BufReader};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
-use mlk8s_llm::endpoint::Process;
+use mlk8s_llm::endpoint::{Endpoints, Process};
 use serde::Deserialize;
 use uuid::Uuid;
 
+use super::claim::Claim;
 use super::{Record, Summary, Workers};
 use crate::call::{Cancel, Progress};
 use crate::error::{ErrorKind, MagicError};
@@ -81,18 +83,17 @@ impl Workers {
         cancel: &Cancel,
         progress: &dyn Progress,
     ) -> Result<(Record, Option<String>), MagicError> {
-        if let Some(old) = self.all().into_iter().find(|old| old.name == start.name) {
+        // Held until the model is announced, so that two notebooks do not write one another's key.
+        let Some(_claim) = Claim::take(&self.dir(), start.name)? else {
             let message = format!(
-                "a model called `{}` is loaded already: {}",
-                old.name, old.source
+                "another notebook is loading a model called `{}`",
+                start.name
             );
-            return Err(
-                MagicError::new(ErrorKind::Input, message).with_hint(format!(
-                    "`%model unload {}` ends it; `--as NAME` gives this one another name",
-                    old.name
-                )),
-            );
-        }
+            return Err(MagicError::new(ErrorKind::Input, message).with_hint(
+                "`%model ls` shows when it is there; `--as NAME` gives this one another name",
+            ));
+        };
+        self.check_name(start)?;
         let cuda = match (start.device, &self.programs.cuda) {
             (Device::Cpu, _) | (Device::Auto, None) => None,
             (_, Some(program)) => Some(program.clone()),
@@ -112,6 +113,33 @@ impl Workers {
             }
             done => done,
         }
+    }
+
+    /// An error when the name is taken: by a model, or by an endpoint, which must not be lost when the model ends.
+    fn check_name(&self, start: &Start) -> Result<(), MagicError> {
+        if let Some(old) = self.all().into_iter().find(|old| old.name == start.name) {
+            let message = format!(
+                "a model called `{}` is loaded already: {}",
+                old.name, old.source
+            );
+            return Err(
+                MagicError::new(ErrorKind::Input, message).with_hint(format!(
+                    "`%model unload {}` ends it; `--as NAME` gives this one another name",
+                    old.name
+                )),
+            );
+        }
+        let known = Endpoints::open(&self.state)?.all();
+        if known
+            .iter()
+            .any(|endpoint| endpoint.name == start.name && endpoint.process.is_none())
+        {
+            let message = format!("an endpoint is called `{}` already", start.name);
+            return Err(MagicError::new(ErrorKind::Input, message).with_hint(
+                "`--as NAME` gives the model another name; `%endpoint list` shows those that are taken",
+            ));
+        }
+        Ok(())
     }
 
     fn cpu(&self) -> Result<PathBuf, MagicError> {
@@ -156,7 +184,10 @@ impl Workers {
         });
         match announced {
             Ok(loaded) => {
-                self.running.insert(start.name.to_owned(), child);
+                // One of that name that has died in the meantime is fetched, so that its number is free.
+                if let Some(mut old) = self.running.insert(start.name.to_owned(), child) {
+                    let _ = old.try_wait();
+                }
                 Ok(loaded)
             }
             Err(error) => {
@@ -164,7 +195,7 @@ impl Workers {
                 let _ = child.kill();
                 let _ = child.wait();
                 // The first error is the one to tell.
-                let _ = self.forget(start.name);
+                let _ = self.remove(start.name);
                 Err(error)
             }
         }
@@ -202,7 +233,13 @@ fn spawn(
         let message = format!("cannot start `{}`: {error}", program.display());
         MagicError::new(ErrorKind::Internal, message)
     };
-    let log = File::create(log).map_err(failed)?;
+    let log = OpenOptions::new()
+        .create(true)
+        .write(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(log)
+        .map_err(failed)?;
     command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

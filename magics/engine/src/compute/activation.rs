@@ -15,6 +15,8 @@ pub(crate) enum Activation {
     GeluTanh,
     /// x·σ(1.702·x).
     QuickGelu,
+    /// x·σ(x).
+    Silu,
     /// max(x, 0).
     Relu,
 }
@@ -26,6 +28,7 @@ impl Activation {
             "gelu" => Some(Self::Gelu),
             "gelu_new" | "gelu_fast" | "gelu_pytorch_tanh" => Some(Self::GeluTanh),
             "quick_gelu" => Some(Self::QuickGelu),
+            "silu" | "swish" => Some(Self::Silu),
             "relu" => Some(Self::Relu),
             _ => None,
         }
@@ -52,6 +55,7 @@ impl Activation {
                 let inner = simd.mul_f32s(x, simd.splat_f32s(1.702));
                 simd.mul_f32s(x, sigmoid(simd, inner))
             }
+            Self::Silu => simd.mul_f32s(x, sigmoid(simd, x)),
             Self::Relu => simd.max_f32s(x, simd.splat_f32s(0.0)),
         }
     }
@@ -219,6 +223,8 @@ mod tests {
         assert!(check(Activation::GeluTanh, range, 1.0, tanh) < 2e-6);
         let quick = |x: f64| x / (1.0 + (-1.702 * x).exp());
         assert!(check(Activation::QuickGelu, range, 1.0, quick) < 2e-6);
+        let silu = |x: f64| x / (1.0 + (-x).exp());
+        assert!(check(Activation::Silu, range, 1.0, silu) < 2e-6);
         assert!(check(Activation::Relu, range, 1.0, |x| x.max(0.0)) == 0.0);
     }
 }

@@ -4,9 +4,15 @@
     reason = "vector code must be inlined where the instruction set is known"
 )]
 
+#[cfg(test)]
+mod tests;
+
+use std::ops::Range;
+
 use pulp::{Arch, Simd, WithSimd};
 
 use super::activation::exp;
+use super::stack::{Stopped, go_on};
 use super::tile::{Rows, multiply, vectors};
 
 /// Queries whose scores are held at a time.
@@ -19,8 +25,17 @@ pub(crate) struct Heads {
     pub(crate) n: usize,
     /// Values of one head.
     pub(crate) dim: usize,
-    /// Each token sees only itself and those before it.
-    pub(crate) causal: bool,
+}
+
+/// What a token sees of its sequence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sight {
+    /// All of it.
+    All,
+    /// Itself and what stands before it.
+    Before,
+    /// Itself and as many tokens on each side.
+    Near(usize),
 }
 
 /// Room for one head of one sequence.
@@ -35,32 +50,46 @@ pub(crate) struct AttentionScratch {
 
 impl Heads {
     /// softmax(Q·Kᵀ/√dim)·V of one sequence: `qkv` is tokens × 3·n·dim (queries, keys, values), `out` tokens × n·dim.
-    pub(crate) fn attend(self, qkv: &[f32], out: &mut [f32], scratch: &mut AttentionScratch) {
+    ///
+    /// What a block of queries does not see costs nothing; `stop` is asked before each block but the first.
+    pub(crate) fn attend(
+        self,
+        sight: Sight,
+        qkv: &[f32],
+        out: &mut [f32],
+        scratch: &mut AttentionScratch,
+        stop: &dyn Fn() -> bool,
+    ) -> Result<(), Stopped> {
         Arch::new().dispatch(Attend {
             heads: self,
+            sight,
             qkv,
             out,
             scratch,
-        });
+            stop,
+        })
     }
 }
 
 struct Attend<'a> {
     heads: Heads,
+    sight: Sight,
     qkv: &'a [f32],
     out: &'a mut [f32],
     scratch: &'a mut AttentionScratch,
+    stop: &'a dyn Fn() -> bool,
 }
 
 impl WithSimd for Attend<'_> {
-    type Output = ();
+    type Output = Result<(), Stopped>;
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        let Heads { n, dim, .. } = self.heads;
+    fn with_simd<S: Simd>(self, simd: S) -> Result<(), Stopped> {
+        let Heads { n, dim } = self.heads;
         let n_tokens = self.out.len() / (n * dim);
         let shape = Shape {
             heads: self.heads,
+            sight: self.sight,
             n_tokens,
             keys_width: vectors::<S>(n_tokens) * S::F32_LANES,
             values_width: vectors::<S>(dim) * S::F32_LANES,
@@ -69,23 +98,37 @@ impl WithSimd for Attend<'_> {
         for head in 0..n {
             shape.pack(head, self.qkv, self.scratch);
             for first in (0..n_tokens).step_by(QUERIES) {
-                let n_queries = QUERIES.min(n_tokens - first);
-                shape.score(simd, head, first, n_queries, self.qkv, self.scratch);
-                shape.weigh(simd, first, n_queries, self.scratch);
-                shape.mix(simd, head, first, n_queries, self.scratch, self.out);
+                if first > 0 {
+                    go_on(self.stop)?;
+                }
+                let block = shape.block(first);
+                shape.score(simd, head, &block, self.qkv, self.scratch);
+                shape.weigh(simd, &block, self.scratch);
+                shape.mix(simd, head, &block, self.scratch, self.out);
             }
         }
+        Ok(())
     }
 }
 
 /// The lengths that a sequence and an instruction set give.
 struct Shape {
     heads: Heads,
+    sight: Sight,
     n_tokens: usize,
     /// Width of a panel of keys, one key a column.
     keys_width: usize,
     /// Width of a panel of values, one dimension a column.
     values_width: usize,
+}
+
+/// Some queries and the keys that at least one of them sees.
+struct Block {
+    queries: Range<usize>,
+    /// Starts with a panel.
+    keys: Range<usize>,
+    /// Length of a row of scores: the keys, filled up to whole panels.
+    columns: usize,
 }
 
 impl AttentionScratch {
@@ -101,7 +144,7 @@ impl AttentionScratch {
 }
 
 impl Shape {
-    /// Length of a row of scores: the tokens, filled up to whole panels.
+    /// The tokens, filled up to whole panels; no row of scores is longer.
     fn columns(&self) -> usize {
         self.n_tokens.next_multiple_of(self.keys_width)
     }
@@ -110,11 +153,34 @@ impl Shape {
         3 * self.heads.n * self.heads.dim
     }
 
+    fn block(&self, first: usize) -> Block {
+        let queries = first..self.n_tokens.min(first + QUERIES);
+        let start = self.seen(first).start;
+        let start = start - start % self.keys_width;
+        let keys = start..self.seen(queries.end - 1).end;
+        Block {
+            columns: keys.len().next_multiple_of(self.keys_width),
+            queries,
+            keys,
+        }
+    }
+
+    /// The keys that a query sees.
+    fn seen(&self, query: usize) -> Range<usize> {
+        match self.sight {
+            Sight::All => 0..self.n_tokens,
+            Sight::Before => 0..query + 1,
+            Sight::Near(most) => {
+                query.saturating_sub(most)..self.n_tokens.min(query.saturating_add(most + 1))
+            }
+        }
+    }
+
     /// Copies one head's keys (transposed) and values into panels. What fills the last panel of keys is left as it is: the
     /// scores there are dropped.
     #[inline(always)]
     fn pack(&self, head: usize, qkv: &[f32], scratch: &mut AttentionScratch) {
-        let Heads { n, dim, .. } = self.heads;
+        let Heads { n, dim } = self.heads;
         let (keys_width, values_width) = (self.keys_width, self.values_width);
         let row_length = self.row_length();
         let panels = scratch.keys.chunks_exact_mut(dim * keys_width);
@@ -140,25 +206,25 @@ impl Shape {
         }
     }
 
-    /// scores = Q·Kᵀ for some queries.
+    /// scores = Q·Kᵀ for a block.
     #[inline(always)]
     fn score<S: Simd>(
         &self,
         simd: S,
         head: usize,
-        first: usize,
-        n_queries: usize,
+        block: &Block,
         qkv: &[f32],
         scratch: &mut AttentionScratch,
     ) {
-        let (dim, width, columns) = (self.heads.dim, self.keys_width, self.columns());
+        let (dim, width) = (self.heads.dim, self.keys_width);
         let queries = Rows {
-            values: &qkv[first * self.row_length() + head * dim..],
+            values: &qkv[block.queries.start * self.row_length() + head * dim..],
             stride: self.row_length(),
-            n: n_queries,
+            n: block.queries.len(),
         };
         let zeros = &scratch.zeros[..width];
-        for (i, panel) in scratch.keys.chunks_exact(dim * width).enumerate() {
+        let panels = &scratch.keys[block.keys.start * dim..][..block.columns * dim];
+        for (i, panel) in panels.chunks_exact(dim * width).enumerate() {
             multiply(
                 simd,
                 queries,
@@ -166,7 +232,8 @@ impl Shape {
                 zeros,
                 #[inline(always)]
                 |row, sums| {
-                    scratch.scores[row * columns + i * width..][..width].copy_from_slice(sums);
+                    scratch.scores[row * block.columns + i * width..][..width]
+                        .copy_from_slice(sums);
                 },
             );
         }
@@ -174,23 +241,13 @@ impl Shape {
 
     /// Turns each row of scores into weights exp(scale·(score − highest)), and notes one over their sum.
     #[inline(always)]
-    fn weigh<S: Simd>(
-        &self,
-        simd: S,
-        first: usize,
-        n_queries: usize,
-        scratch: &mut AttentionScratch,
-    ) {
+    fn weigh<S: Simd>(&self, simd: S, block: &Block, scratch: &mut AttentionScratch) {
         let scale = 1.0 / (self.heads.dim as f32).sqrt();
-        let columns = self.columns();
-        for query in 0..n_queries {
-            let seen = if self.heads.causal {
-                first + query + 1
-            } else {
-                self.n_tokens
-            };
-            let row = &mut scratch.scores[query * columns..][..columns];
-            scratch.rates[query] = 1.0 / softmax(simd, row, seen, scale);
+        let rows = scratch.scores.chunks_exact_mut(block.columns);
+        for ((query, row), rate) in block.queries.clone().zip(rows).zip(&mut scratch.rates) {
+            let seen = self.seen(query);
+            let seen = seen.start - block.keys.start..seen.end - block.keys.start;
+            *rate = 1.0 / softmax(simd, row, seen, scale);
         }
     }
 
@@ -200,17 +257,16 @@ impl Shape {
         &self,
         simd: S,
         head: usize,
-        first: usize,
-        n_queries: usize,
+        block: &Block,
         scratch: &AttentionScratch,
         out: &mut [f32],
     ) {
-        let Heads { n, dim, .. } = self.heads;
+        let Heads { n, dim } = self.heads;
         let width = self.values_width;
         let weights = Rows {
             values: &scratch.scores,
-            stride: self.columns(),
-            n: n_queries,
+            stride: block.columns,
+            n: block.queries.len(),
         };
         let panels = scratch.values.chunks_exact(self.n_tokens * width);
         for (i, panel) in panels.enumerate() {
@@ -218,11 +274,11 @@ impl Shape {
             multiply(
                 simd,
                 weights,
-                panel,
+                &panel[block.keys.start * width..block.keys.end * width],
                 &scratch.zeros[..width],
                 #[inline(always)]
                 |row, sums| {
-                    let start = (first + row) * n * dim + head * dim + i * width;
+                    let start = (block.queries.start + row) * n * dim + head * dim + i * width;
                     let out = &mut out[start..][..columns];
                     for (out, sum) in out.iter_mut().zip(sums) {
                         *out = sum * scratch.rates[row];
@@ -233,11 +289,14 @@ impl Shape {
     }
 }
 
-/// Weights of the first `seen` scores, zero for the rest; returns their sum.
+/// Weights of the `seen` scores, zero for the rest; returns their sum.
 #[inline(always)]
-fn softmax<S: Simd>(simd: S, row: &mut [f32], seen: usize, scale: f32) -> f32 {
-    row[seen..].fill(f32::NEG_INFINITY);
-    let (vectors, _) = S::as_mut_simd_f32s(&mut row[..seen.next_multiple_of(S::F32_LANES)]);
+fn softmax<S: Simd>(simd: S, row: &mut [f32], seen: Range<usize>, scale: f32) -> f32 {
+    let Range { start, end } = seen;
+    row[..start].fill(f32::NEG_INFINITY);
+    row[end..].fill(f32::NEG_INFINITY);
+    let whole = start - start % S::F32_LANES..end.next_multiple_of(S::F32_LANES);
+    let (vectors, _) = S::as_mut_simd_f32s(&mut row[whole]);
     let mut highest = simd.splat_f32s(f32::NEG_INFINITY);
     for x in &*vectors {
         highest = simd.max_f32s(highest, *x);
@@ -249,75 +308,8 @@ fn softmax<S: Simd>(simd: S, row: &mut [f32], seen: usize, scale: f32) -> f32 {
         *x = exp(simd, simd.mul_f32s(simd.sub_f32s(*x, highest), scales));
         sum = simd.add_f32s(sum, *x);
     }
-    // What stands beyond has weight exp(−87) or less, not 0; the sum doesn't notice, the product need not.
-    row[seen..].fill(0.0);
+    // What stands outside has weight exp(−87) or less, not 0; the sum doesn't notice, the product need not.
+    row[..start].fill(0.0);
+    row[end..].fill(0.0);
     simd.reduce_sum_f32s(sum)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::tests::{difference, numbers, on_each};
-    use super::*;
-
-    #[derive(Clone, Copy)]
-    struct Run<'a>(Heads, &'a [f32]);
-
-    impl WithSimd for Run<'_> {
-        type Output = Vec<f32>;
-
-        #[inline(always)]
-        fn with_simd<S: Simd>(self, simd: S) -> Vec<f32> {
-            let Self(heads, qkv) = self;
-            let mut out = vec![0.0; qkv.len() / 3];
-            let attend = Attend {
-                heads,
-                qkv,
-                out: &mut out,
-                scratch: &mut AttentionScratch::default(),
-            };
-            attend.with_simd(simd);
-            out
-        }
-    }
-
-    fn plain(Heads { n, dim, causal }: Heads, qkv: &[f32]) -> Vec<f64> {
-        let rows: Vec<&[f32]> = qkv.chunks_exact(3 * n * dim).collect();
-        let mut out = Vec::new();
-        for (i, query) in rows.iter().enumerate() {
-            let seen = if causal { i + 1 } else { rows.len() };
-            for head in 0..n {
-                let part =
-                    |row: &[f32], part: usize| row[(part * n + head) * dim..][..dim].to_vec();
-                let weights: Vec<f64> = rows[..seen]
-                    .iter()
-                    .map(|row| {
-                        let products = part(query, 0).into_iter().zip(part(row, 1));
-                        let score: f64 = products.map(|(a, b)| f64::from(a) * f64::from(b)).sum();
-                        (score / (dim as f64).sqrt()).exp()
-                    })
-                    .collect();
-                let sum: f64 = weights.iter().sum();
-                for k in 0..dim {
-                    let values = rows.iter().map(|row| f64::from(part(row, 2)[k]));
-                    out.push(values.zip(&weights).map(|(a, b)| a * b).sum::<f64>() / sum);
-                }
-            }
-        }
-        out
-    }
-
-    #[test]
-    fn every_instruction_set_is_exact() {
-        let mut random = fastrand::Rng::with_seed(12);
-        for (n_tokens, n, dim) in [(1, 2, 3), (5, 1, 16), (20, 3, 32), (49, 2, 10), (70, 1, 40)] {
-            let qkv = numbers(&mut random, 3 * n_tokens * n * dim);
-            for causal in [false, true] {
-                let heads = Heads { n, dim, causal };
-                let wanted = plain(heads, &qkv);
-                for found in on_each(Run(heads, &qkv)) {
-                    assert!(difference(&found, &wanted) < 2e-6, "{n_tokens} {heads:?}");
-                }
-            }
-        }
-    }
 }

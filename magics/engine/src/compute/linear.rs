@@ -16,6 +16,8 @@ pub(crate) enum Finish {
     Store,
     /// It is added to what is there.
     Add,
+    /// What is there is multiplied by it.
+    Multiply,
     /// It goes through a function, then is stored.
     Activate(Activation),
 }
@@ -151,6 +153,14 @@ fn finish<S: Simd>(simd: S, finish: Finish, sums: &[f32], out: &mut [f32]) {
                 *out += sum;
             }
         }
+        Finish::Multiply => {
+            for (out, sum) in out.iter_mut().zip(sums) {
+                *out = simd.mul_f32s(*out, *sum);
+            }
+            for (out, sum) in out_tail.iter_mut().zip(sums_tail) {
+                *out *= sum;
+            }
+        }
         Finish::Activate(activation) => {
             for (out, sum) in out.iter_mut().zip(sums) {
                 *out = activation.apply(simd, *sum);
@@ -214,6 +224,7 @@ mod tests {
         let finished = sums.zip(&case.out).map(|(sum, out)| match finish {
             Finish::Store => sum,
             Finish::Add => sum + f64::from(*out),
+            Finish::Multiply => sum * f64::from(*out),
             Finish::Activate(_) => 0.5 * sum * (1.0 + erf_f64(sum / 2.0_f64.sqrt())),
         });
         finished.collect()
@@ -233,6 +244,7 @@ mod tests {
             for finish in [
                 Finish::Store,
                 Finish::Add,
+                Finish::Multiply,
                 Finish::Activate(Activation::Gelu),
             ] {
                 let wanted = plain(&case, finish);

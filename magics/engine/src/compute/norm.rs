@@ -24,6 +24,12 @@ impl LayerNorm {
         }
     }
 
+    /// A normalisation that shifts nothing.
+    pub(crate) fn without_shift(scale: Vec<f32>, epsilon: f64) -> Self {
+        let shift = vec![0.0; scale.len()];
+        Self::new(scale, shift, epsilon)
+    }
+
     /// Bytes of memory that the layer takes.
     pub(crate) fn n_bytes(&self) -> usize {
         4 * (self.scale.len() + self.shift.len())

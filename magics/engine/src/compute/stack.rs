@@ -1,9 +1,12 @@
 //! A stack of transformer layers over packed sequences.
 
+use std::sync::Arc;
+
 use super::activation::Activation;
-use super::attention::{AttentionScratch, Heads};
+use super::attention::{AttentionScratch, Heads, Sight};
 use super::linear::{Finish, Linear};
 use super::norm::LayerNorm;
+use super::rope::Rope;
 
 /// Rows that go through a layer's products together, so that what lies between two products stays in the cache.
 const BLOCK: usize = 96;
@@ -13,7 +16,7 @@ const BLOCK: usize = 96;
 pub(crate) enum NormOrder {
     /// After each sum, as in BERT.
     After,
-    /// Before attention and before the feed-forward part, as in CLIP.
+    /// Before attention and before the feed-forward part, as in CLIP and `ModernBERT`.
     Before,
 }
 
@@ -22,12 +25,18 @@ pub(crate) enum NormOrder {
 pub(crate) struct Layer {
     /// Queries, keys and values, in this order, in one product.
     pub(crate) qkv: Linear,
+    /// How queries and keys know their places; `None` where the input of the first layer does.
+    pub(crate) rope: Option<Arc<Rope>>,
+    /// What each token sees.
+    pub(crate) sight: Sight,
     /// What follows the attention.
     pub(crate) out: Linear,
-    /// Normalisation of the attention part.
-    pub(crate) attention_norm: LayerNorm,
+    /// Normalisation of the attention part; `None` where its input is normalised already.
+    pub(crate) attention_norm: Option<LayerNorm>,
     /// First product of the feed-forward part.
     pub(crate) up: Linear,
+    /// Of a gated layer (Shazeer 2020): what the activated product is multiplied by.
+    pub(crate) gate: Option<Linear>,
     /// Second product of the feed-forward part.
     pub(crate) down: Linear,
     /// Normalisation of the feed-forward part.
@@ -69,7 +78,14 @@ impl Stack {
 
     /// Bytes of memory that the layers take.
     pub(crate) fn n_bytes(&self) -> usize {
-        self.layers.iter().map(Layer::n_bytes).sum()
+        let mut ropes: Vec<&Arc<Rope>> = Vec::new();
+        for rope in self.layers.iter().filter_map(|layer| layer.rope.as_ref()) {
+            if !ropes.iter().any(|seen| Arc::ptr_eq(seen, rope)) {
+                ropes.push(rope);
+            }
+        }
+        let layers = self.layers.iter().map(Layer::n_bytes).sum::<usize>();
+        layers + ropes.iter().map(|rope| rope.n_bytes()).sum::<usize>()
     }
 
     /// Runs `x` (tokens × width), sequences of the given lengths one after the other, through all layers in place.
@@ -89,18 +105,22 @@ impl Stack {
         for layer in &self.layers {
             for (x, qkv) in x.chunks_mut(block).zip(scratch.qkv.chunks_mut(3 * block)) {
                 go_on(stop)?;
-                let normed = match self.order {
-                    NormOrder::After => &*x,
-                    NormOrder::Before => normed(&layer.attention_norm, x, &mut scratch.normed),
+                let normed = match (self.order, &layer.attention_norm) {
+                    (NormOrder::Before, Some(norm)) => normed(norm, x, &mut scratch.normed),
+                    _ => &*x,
                 };
                 layer.qkv.apply(normed, qkv, Finish::Store);
             }
             let mut first = 0;
             for n in lengths {
                 go_on(stop)?;
-                let qkv = &scratch.qkv[3 * first * width..][..3 * n * width];
+                let qkv = &mut scratch.qkv[3 * first * width..][..3 * n * width];
                 let mixed = &mut scratch.mixed[first * width..][..n * width];
-                self.heads.attend(qkv, mixed, &mut scratch.attention);
+                if let Some(rope) = &layer.rope {
+                    rope.turn(self.heads, qkv);
+                }
+                self.heads
+                    .attend(layer.sight, qkv, mixed, &mut scratch.attention, stop)?;
                 first += n;
             }
             for (x, mixed) in x.chunks_mut(block).zip(scratch.mixed.chunks(block)) {
@@ -123,7 +143,9 @@ impl Stack {
         layer.out.apply(mixed, x, Finish::Add);
         let input = match self.order {
             NormOrder::After => {
-                layer.attention_norm.apply(x);
+                if let Some(norm) = &layer.attention_norm {
+                    norm.apply(x);
+                }
                 &*x
             }
             NormOrder::Before => normed(&layer.feed_norm, x, space),
@@ -132,6 +154,9 @@ impl Stack {
         layer
             .up
             .apply(input, middle, Finish::Activate(self.activation));
+        if let Some(gate) = &layer.gate {
+            gate.apply(input, middle, Finish::Multiply);
+        }
         layer.down.apply(middle, x, Finish::Add);
         if self.order == NormOrder::After {
             layer.feed_norm.apply(x);
@@ -142,9 +167,9 @@ impl Stack {
 impl Layer {
     fn n_bytes(&self) -> usize {
         let products = [&self.qkv, &self.out, &self.up, &self.down];
-        let norms = [&self.attention_norm, &self.feed_norm];
-        products.iter().map(|one| one.n_bytes()).sum::<usize>()
-            + norms.iter().map(|one| one.n_bytes()).sum::<usize>()
+        let products = products.into_iter().chain(&self.gate);
+        let norms = self.attention_norm.iter().chain([&self.feed_norm]);
+        products.map(Linear::n_bytes).sum::<usize>() + norms.map(LayerNorm::n_bytes).sum::<usize>()
     }
 }
 
@@ -156,6 +181,6 @@ fn normed<'a>(norm: &LayerNorm, x: &[f32], space: &'a mut Vec<f32>) -> &'a [f32]
     space
 }
 
-fn go_on(stop: &dyn Fn() -> bool) -> Result<(), Stopped> {
+pub(super) fn go_on(stop: &dyn Fn() -> bool) -> Result<(), Stopped> {
     if stop() { Err(Stopped) } else { Ok(()) }
 }

@@ -6,9 +6,10 @@ use serde::Deserialize;
 
 use super::pixels::Pixels;
 use super::settings::{read_json, unusable};
+use super::transformer::head_dim;
 use super::weights::Weights;
 use crate::compute::{
-    Activation, Finish, Heads, Layer, LayerNorm, Linear, NormOrder, Scratch, Stack, Stopped,
+    Activation, Finish, Heads, Layer, LayerNorm, Linear, NormOrder, Scratch, Sight, Stack, Stopped,
 };
 use crate::error::EngineError;
 
@@ -265,7 +266,7 @@ struct Shape<'a> {
     n_positions: usize,
     activation: &'a str,
     epsilon: f64,
-    causal: bool,
+    sight: Sight,
 }
 
 impl<'a> Shape<'a> {
@@ -281,7 +282,7 @@ impl<'a> Shape<'a> {
             n_positions: settings.max_position_embeddings,
             activation: &settings.hidden_act,
             epsilon: settings.layer_norm_eps,
-            causal: true,
+            sight: Sight::Before,
         }
     }
 
@@ -297,16 +298,13 @@ impl<'a> Shape<'a> {
             n_positions: n_patches + 1,
             activation: &settings.hidden_act,
             epsilon: settings.layer_norm_eps,
-            causal: false,
+            sight: Sight::All,
         }
     }
 
     fn tower(&self, path: &Path, weights: &Weights, n_dims: usize) -> Result<Tower, EngineError> {
         let Self { width, n_heads, .. } = *self;
-        if n_heads == 0 || width == 0 || !width.is_multiple_of(n_heads) {
-            let what = format!("{n_heads} heads cannot share {width}");
-            return Err(unusable(path, "num_attention_heads", what));
-        }
+        let dim = head_dim(path, "num_attention_heads", width, n_heads)?;
         let activation = Activation::named(self.activation)
             .ok_or_else(|| unusable(path, "hidden_act", self.activation.to_owned()))?;
         let layers = (0..self.n_layers)
@@ -318,11 +316,7 @@ impl<'a> Shape<'a> {
             positions: weights.tensor(&positions, &[self.n_positions, width])?,
             stack: Stack {
                 layers,
-                heads: Heads {
-                    n: n_heads,
-                    dim: width / n_heads,
-                    causal: self.causal,
-                },
+                heads: Heads { n: n_heads, dim },
                 order: NormOrder::Before,
                 activation,
             },
@@ -337,9 +331,12 @@ impl<'a> Shape<'a> {
         let qkv = ["q", "k", "v"].map(|part| name(&format!("self_attn.{part}_proj")));
         Ok(Layer {
             qkv: weights.linear(&qkv, width, width)?,
+            rope: None,
+            sight: self.sight,
             out: weights.linear(&[name("self_attn.out_proj")], width, width)?,
-            attention_norm: weights.norm(&name("layer_norm1"), width, self.epsilon)?,
+            attention_norm: Some(weights.norm(&name("layer_norm1"), width, self.epsilon)?),
             up: weights.linear(&[name("mlp.fc1")], width, inner)?,
+            gate: None,
             down: weights.linear(&[name("mlp.fc2")], inner, width)?,
             feed_norm: weights.norm(&name("layer_norm2"), width, self.epsilon)?,
         })

@@ -20,6 +20,8 @@ pub struct EncoderInfo {
     pub n_bytes: u64,
     /// How the vectors of a text's tokens become one.
     pub pooling: Pooling,
+    /// What is put before every text, because the model's files say so; mostly empty.
+    pub prompt: String,
     /// Whether rows have length 1, so that a dot product is a cosine.
     pub normalised: bool,
     /// Whether images can be encoded.
@@ -35,6 +37,10 @@ pub enum Family {
     Roberta,
     /// `XLM-RoBERTa`, for many languages.
     XlmRoberta,
+    /// Nomic BERT, for texts of up to 8,192 tokens.
+    NomicBert,
+    /// `ModernBERT`, for texts of up to 8,192 tokens.
+    ModernBert,
     /// CLIP, for texts and images.
     Clip,
 }
@@ -52,7 +58,8 @@ pub enum Pooling {
 
 impl Family {
     /// The families that can be run, by the names that settings give them.
-    pub(super) const SERVED: &'static str = "bert, roberta, xlm-roberta, clip";
+    pub(super) const SERVED: &'static str =
+        "bert, roberta, xlm-roberta, nomic_bert, modernbert, clip";
 
     /// The family that a `model_type` names.
     pub(super) fn of(model_type: &str) -> Option<Self> {
@@ -60,6 +67,8 @@ impl Family {
             "bert" => Some(Self::Bert),
             "roberta" => Some(Self::Roberta),
             "xlm-roberta" => Some(Self::XlmRoberta),
+            "nomic_bert" => Some(Self::NomicBert),
+            "modernbert" => Some(Self::ModernBert),
             "clip" => Some(Self::Clip),
             _ => None,
         }
@@ -72,6 +81,8 @@ impl fmt::Display for Family {
             Self::Bert => "bert",
             Self::Roberta => "roberta",
             Self::XlmRoberta => "xlm-roberta",
+            Self::NomicBert => "nomic_bert",
+            Self::ModernBert => "modernbert",
             Self::Clip => "clip",
         })
     }

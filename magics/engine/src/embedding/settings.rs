@@ -1,11 +1,13 @@
 //! What the JSON files of a model directory say.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use super::Pooling;
 use crate::error::EngineError;
@@ -61,6 +63,8 @@ pub(super) struct SentenceSettings {
     pub(super) normalise: bool,
     pub(super) lowercase: bool,
     pub(super) max_tokens: usize,
+    /// What is put before every text.
+    pub(super) prompt: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -83,7 +87,7 @@ struct TokenizerLimits {
     model_max_length: Option<f64>,
 }
 
-/// The ways of pooling that sentence-transformers knows, by the names of its switches.
+/// The ways of pooling that sentence-transformers knows, by the names of its switches; newer files give one name instead.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 #[expect(
@@ -97,6 +101,16 @@ struct PoolingSwitches {
     pooling_mode_mean_sqrt_len_tokens: bool,
     pooling_mode_weightedmean_tokens: bool,
     pooling_mode_lasttoken: bool,
+    pooling_mode: Option<Value>,
+    include_prompt: Option<bool>,
+}
+
+/// `config_sentence_transformers.json`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Prompts {
+    prompts: Option<BTreeMap<String, String>>,
+    default_prompt_name: Option<String>,
 }
 
 impl SentenceSettings {
@@ -130,19 +144,50 @@ impl SentenceSettings {
             .max_seq_length
             .or(tokenizer.model_max_length.map(|most| most as usize))
             .unwrap_or(n_positions);
+        let prompt = prompt(&directory.join("config_sentence_transformers.json"))?;
+        let pooling_path = pooling_path.join("config.json");
+        let switches: Option<PoolingSwitches> = read_json_if_there(&pooling_path)?;
+        let counted = switches
+            .as_ref()
+            .and_then(|switches| switches.include_prompt);
+        if !prompt.is_empty() && counted == Some(false) {
+            let what = "false, and a prompt always counts".to_owned();
+            return Err(unusable(&pooling_path, "include_prompt", what));
+        }
         Ok(Self {
-            pooling: pooling(&pooling_path.join("config.json"))?,
+            pooling: switches.map_or(Ok(Pooling::Mean), |switches| {
+                pooling(&pooling_path, &switches)
+            })?,
             normalise,
             lowercase: limits.do_lower_case,
             max_tokens: longest.min(n_positions),
+            prompt,
         })
     }
 }
 
-fn pooling(path: &Path) -> Result<Pooling, EngineError> {
-    let Some(switches) = read_json_if_there::<PoolingSwitches>(path)? else {
-        return Ok(Pooling::Mean);
+/// The prompt that is put before every text unless somebody chooses another; mostly empty.
+fn prompt(path: &Path) -> Result<String, EngineError> {
+    let prompts: Prompts = read_json_if_there(path)?.unwrap_or_default();
+    let Some(name) = prompts.default_prompt_name else {
+        return Ok(String::new());
     };
+    let prompt = prompts.prompts.and_then(|mut all| all.remove(&name));
+    prompt.ok_or_else(|| {
+        let what = format!("there is no prompt `{name}`");
+        unusable(path, "default_prompt_name", what)
+    })
+}
+
+fn pooling(path: &Path, switches: &PoolingSwitches) -> Result<Pooling, EngineError> {
+    if let Some(mode) = &switches.pooling_mode {
+        let one = mode.as_array().filter(|modes| modes.len() == 1);
+        return match one.map_or(mode, |modes| &modes[0]).as_str() {
+            Some("mean") => Ok(Pooling::Mean),
+            Some("cls") => Ok(Pooling::Cls),
+            _ => Err(unusable(path, "pooling_mode", format!("{mode}"))),
+        };
+    }
     let unserved = [
         ("pooling_mode_max_tokens", switches.pooling_mode_max_tokens),
         (

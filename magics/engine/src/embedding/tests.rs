@@ -3,6 +3,7 @@
 mod bert;
 mod clip;
 mod plain;
+mod rotary;
 mod tiny;
 
 use std::sync::Mutex;

@@ -1,5 +1,6 @@
 //! Texts to token ids: no padding, cut at the model's limit, special tokens put back around what is left.
 
+use std::borrow::Cow;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -10,7 +11,7 @@ use tokenizers::normalizers::BertNormalizer;
 use tokenizers::pre_tokenizers::bert::BertPreTokenizer;
 use tokenizers::processors::bert::BertProcessing;
 
-use super::settings::{read_json, read_json_if_there};
+use super::settings::{SentenceSettings, read_json, read_json_if_there};
 use crate::error::EngineError;
 
 /// Bytes of a text looked at first, for each token that the model takes.
@@ -21,6 +22,8 @@ pub(super) struct Tokens {
     path: PathBuf,
     tokenizer: Tokenizer,
     lowercase: bool,
+    /// Stands before every text.
+    prompt: String,
     /// Tokens of a text at most, with the special ones.
     limit: usize,
     before: Vec<u32>,
@@ -37,11 +40,8 @@ pub(super) struct Sequence {
 
 impl Tokens {
     /// Reads `tokenizer.json`, or else `vocab.txt`, of a model directory.
-    pub(super) fn open(
-        directory: &Path,
-        max_tokens: usize,
-        lowercase: bool,
-    ) -> Result<Self, EngineError> {
+    pub(super) fn open(directory: &Path, sentence: &SentenceSettings) -> Result<Self, EngineError> {
+        let max_tokens = sentence.max_tokens;
         let (path, mut tokenizer) = read(directory)?;
         let failed = |what: String| EngineError::Tokenizer {
             path: path.clone(),
@@ -62,7 +62,8 @@ impl Tokens {
             after: whole[start + inner.len()..].to_vec(),
             path,
             tokenizer,
-            lowercase,
+            lowercase: sentence.lowercase,
+            prompt: sentence.prompt.clone(),
             limit: max_tokens,
         };
         if tokens.n_special() >= max_tokens {
@@ -91,24 +92,32 @@ impl Tokens {
 
     /// Tokens of a text with the special ones, before anything is cut.
     pub(super) fn count(&self, text: &str) -> Result<usize, EngineError> {
-        Ok(self.inner(text)?.len() + self.n_special())
+        Ok(self.inner(&self.prompted(text))?.len() + self.n_special())
     }
 
     /// Tokens of a text at most; a guess from its length, good enough to share out the work.
     pub(super) fn estimate(&self, text: &str) -> usize {
-        (text.len() / 4 + self.n_special()).min(self.limit)
+        ((self.prompt.len() + text.len()) / 4 + self.n_special()).min(self.limit)
     }
 
     /// The ids of a text, as the model takes them.
     pub(super) fn sequence(&self, text: &str) -> Result<Sequence, EngineError> {
         let most = self.limit - self.n_special();
-        let mut inner = self.start(text, most)?;
+        let mut inner = self.start(&self.prompted(text), most)?;
         let truncated = inner.len() > most;
         inner.truncate(most);
         Ok(Sequence {
             ids: [&self.before[..], &inner, &self.after].concat(),
             truncated,
         })
+    }
+
+    fn prompted<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        if self.prompt.is_empty() {
+            Cow::Borrowed(text)
+        } else {
+            Cow::Owned(format!("{}{text}", self.prompt))
+        }
     }
 
     /// More than `most` tokens of the text's start, or all of them.

@@ -98,9 +98,39 @@ impl Weights {
         let mut weights = Vec::with_capacity(names.len() * n_in * n_out);
         let mut bias = Vec::with_capacity(names.len() * n_out);
         for name in names {
-            weights.extend(self.tensor(&format!("{name}.weight"), &[n_out, n_in])?);
-            bias.extend(self.tensor(&format!("{name}.bias"), &[n_out])?);
+            let (more, shifts) = self.parts(name, n_in, n_out, true)?;
+            weights.extend(more);
+            bias.extend(shifts);
         }
+        Ok(Linear::new(&weights, &bias, n_in))
+    }
+
+    /// The weights (`n_out` × `n_in`) and the bias of a linear layer; one that is not `biased` has an empty bias.
+    pub(super) fn parts(
+        &self,
+        name: &str,
+        n_in: usize,
+        n_out: usize,
+        biased: bool,
+    ) -> Result<(Vec<f32>, Vec<f32>), EngineError> {
+        let weights = self.tensor(&format!("{name}.weight"), &[n_out, n_in])?;
+        let bias = if biased {
+            self.tensor(&format!("{name}.bias"), &[n_out])?
+        } else {
+            Vec::new()
+        };
+        Ok((weights, bias))
+    }
+
+    /// A linear layer, with or without bias.
+    pub(super) fn product(
+        &self,
+        name: &str,
+        n_in: usize,
+        n_out: usize,
+        biased: bool,
+    ) -> Result<Linear, EngineError> {
+        let (weights, bias) = self.parts(name, n_in, n_out, biased)?;
         Ok(Linear::new(&weights, &bias, n_in))
     }
 

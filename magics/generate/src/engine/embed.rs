@@ -1,5 +1,7 @@
 //! Vectors of texts from a model's hidden states, between the steps of those who generate.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use super::lock;
@@ -15,6 +17,8 @@ pub(super) struct EmbedJob {
     pooling: Pooling,
     vectors: Vec<Vec<f32>>,
     reply: SyncSender<Vectors>,
+    /// Nobody waits for it any more.
+    gone: Arc<AtomicBool>,
 }
 
 impl EmbedJob {
@@ -23,6 +27,7 @@ impl EmbedJob {
         inputs: Vec<Vec<u32>>,
         class: Class,
         pooling: Pooling,
+        gone: Arc<AtomicBool>,
     ) -> (Self, Receiver<Vectors>) {
         let (reply, answer) = sync_channel(1);
         let job = Self {
@@ -31,6 +36,7 @@ impl EmbedJob {
             class,
             pooling,
             reply,
+            gone,
         };
         (job, answer)
     }
@@ -42,8 +48,10 @@ impl EmbedJob {
 }
 
 impl Server {
-    /// Embeds some inputs of the first job, interactive ones first: about as many tokens as a step may have.
+    /// Embeds some inputs of one job, about as many tokens as a step may have: interactive jobs go first, and those of a
+    /// class take turns, so that a short one does not wait for the long ones before it.
     pub(super) fn embed_some(&mut self) {
+        self.jobs.retain(|job| !job.gone.load(Ordering::Relaxed));
         let interactive = self
             .jobs
             .iter()
@@ -58,7 +66,7 @@ impl Server {
                 let vectors = std::mem::take(&mut job.vectors);
                 job.answer(Ok(vectors));
             }
-            Ok(()) => self.jobs.insert(place, job),
+            Ok(()) => self.jobs.push(job),
         }
     }
 

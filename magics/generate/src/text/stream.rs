@@ -85,6 +85,7 @@ impl Stream {
         let first = self
             .stop
             .iter()
+            .filter(|stop| stop.len() <= self.held.len())
             .filter_map(|stop| self.held.find(stop.as_str()))
             .min();
         if let Some(place) = first {

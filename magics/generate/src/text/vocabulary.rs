@@ -74,6 +74,13 @@ impl Vocabulary {
         &self.bytes[start..end]
     }
 
+    /// Bytes of the longest token, at least 1.
+    pub(super) fn longest(&self) -> usize {
+        let starts = std::iter::once(0).chain(self.ends.iter().copied());
+        let lengths = self.ends.iter().zip(starts).map(|(end, start)| end - start);
+        lengths.max().unwrap_or(1).max(1)
+    }
+
     pub(super) fn is_special(&self, id: u32) -> bool {
         self.special.get(id as usize).copied().unwrap_or(false)
     }

@@ -161,7 +161,7 @@ mod tests {
         check(
             r#""Own-1""#,
             twice,
-            ": field `models.own-1` is there twice, but for capital letters",
+            ": field `models.Own-1` is there twice, but for capital letters",
         );
         check(
             "} } }",

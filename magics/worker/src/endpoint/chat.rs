@@ -56,12 +56,12 @@ fn prompt(writer: &Writer, fields: &Fields<'_>) -> Result<Vec<u32>, Refusal> {
             options[name] = value.clone();
         }
     }
-    let text = writer.engine.text();
-    let conversation = text
-        .chat(&messages, &options)
-        .map_err(|error| Refusal::invalid("messages", error.to_string()))?;
-    // The template writes the special tokens itself.
-    text.encode(&conversation, false)
+    let (text, context) = (writer.engine.text(), writer.engine.context());
+    for message in &messages {
+        let said = message["content"].as_str().unwrap_or_default();
+        writing::check_length(text, context, said, "messages")?;
+    }
+    text.chat_tokens(&messages, &options)
         .map_err(|error| Refusal::invalid("messages", error.to_string()))
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::response::Response;
-use mlk8s_generate::Text;
+use mlk8s_generate::Engine;
 use serde_json::Value;
 
 use super::inputs::{self, Input};
@@ -39,7 +39,7 @@ pub(super) async fn answer(
     let writing = tokio::task::block_in_place(|| {
         let prompts = inputs
             .into_iter()
-            .map(|input| tokens(text, input))
+            .map(|input| tokens(&writer.engine, input))
             .collect::<Result<Vec<_>, _>>()?;
         let usual = Some(USUAL_TOKENS);
         writing::begin(
@@ -54,11 +54,9 @@ pub(super) async fn answer(
 }
 
 /// The tokens of a text, with those that open one.
-fn tokens(text: &Text, input: Input) -> Result<Vec<u32>, Refusal> {
+fn tokens(engine: &Engine, input: Input) -> Result<Vec<u32>, Refusal> {
     match input {
         Input::Tokens(tokens) => Ok(tokens),
-        Input::Text(words) => text
-            .encode(&words, true)
-            .map_err(|error| Refusal::invalid("prompt", error.to_string())),
+        Input::Text(words) => writing::tokens(engine, &words, true, "prompt"),
     }
 }

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::inputs::{self, Input};
 use crate::call::{Call, Tokens};
-use crate::encoder::TextEncoder;
+use crate::encoder::{Leash, TextEncoder};
 use crate::fields::{Fields, wrong};
 use crate::refusal::Refusal;
 use crate::served::{Kind, Served, Writer};
@@ -130,13 +130,10 @@ async fn hidden(
             ),
         ));
     };
-    let text = writer.engine.text();
     let sequences = tokio::task::block_in_place(|| {
         let tokens = |input| match input {
             Input::Tokens(tokens) => Ok(tokens),
-            Input::Text(words) => text
-                .encode(&words, true)
-                .map_err(|error| Refusal::invalid("input", error.to_string())),
+            Input::Text(words) => writing::tokens(&writer.engine, &words, true, "input"),
         };
         inputs
             .into_iter()
@@ -145,9 +142,14 @@ async fn hidden(
     })?;
     let tokens = sequences.iter().map(Vec::len).sum();
     let model = Arc::clone(loaded);
+    let leash = Leash(Arc::default());
+    let gone = Arc::clone(&leash.0);
     // The engine answers on a thread of its own, and its caller waits.
     let work = tokio::task::spawn_blocking(move || match &model.kind {
-        Kind::Writer(writer) => Some(writer.engine.embed(sequences, class, how.pooling)),
+        Kind::Writer(writer) => {
+            let engine = &writer.engine;
+            Some(engine.embed_unless(sequences, class, how.pooling, gone))
+        }
         Kind::Encoder(_) => None,
     });
     let rows = match work.await {

@@ -8,26 +8,9 @@ use super::house::{House, Plan, and, chat};
 const CHAT: &str = "/v1/chat/completions";
 const TEXT: &str = "/v1/completions";
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn each_wrong_field_is_named() {
-    let house = Plan::default().open().await;
-    let unsupported = [
-        (json!({ "tools": [{ "type": "function" }] }), "tools"),
-        (json!({ "functions": [{ "name": "f" }] }), "functions"),
-        (json!({ "tool_choice": "auto" }), "tool_choice"),
-        (json!({ "audio": { "voice": "a" } }), "audio"),
-        (json!({ "modalities": ["text", "audio"] }), "modalities"),
-        (json!({ "guided_choice": ["a"] }), "guided_choice"),
-        (json!({ "best_of": 3 }), "best_of"),
-    ];
-    for (more, param) in unsupported {
-        let reply = house.client.post(CHAT, &and(chat("hi"), more)).await;
-        assert_eq!(
-            reply.error(),
-            (400, param.into(), "unsupported_parameter".into())
-        );
-    }
-    let invalid = [
+/// Fields with values that cannot be, and what the answer calls the field.
+fn wrong_values() -> Vec<(Value, &'static str)> {
+    vec![
         (json!({ "temperature": 3 }), "temperature"),
         (json!({ "temperature": "hot" }), "temperature"),
         (json!({ "top_p": 0 }), "top_p"),
@@ -36,6 +19,9 @@ async fn each_wrong_field_is_named() {
         (json!({ "max_tokens": 0 }), "max_tokens"),
         (json!({ "stop": [""] }), "stop"),
         (json!({ "stop": 7 }), "stop"),
+        (json!({ "stop": "a".repeat(1025) }), "stop"),
+        (json!({ "user": "a".repeat(257) }), "user"),
+        (json!({ "logit_bias": { "99999": 1 } }), "logit_bias"),
         (json!({ "stream": "yes" }), "stream"),
         (json!({ "stream_options": 1 }), "stream_options"),
         (json!({ "logit_bias": { "a": 1 } }), "logit_bias"),
@@ -62,8 +48,29 @@ async fn each_wrong_field_is_named() {
         (json!({ "service_tier": 1 }), "service_tier"),
         (json!({ "messages": [] }), "messages"),
         (json!({ "messages": null }), "messages"),
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_wrong_field_is_named() {
+    let house = Plan::default().open().await;
+    let unsupported = [
+        (json!({ "tools": [{ "type": "function" }] }), "tools"),
+        (json!({ "functions": [{ "name": "f" }] }), "functions"),
+        (json!({ "tool_choice": "auto" }), "tool_choice"),
+        (json!({ "audio": { "voice": "a" } }), "audio"),
+        (json!({ "modalities": ["text", "audio"] }), "modalities"),
+        (json!({ "guided_choice": ["a"] }), "guided_choice"),
+        (json!({ "best_of": 3 }), "best_of"),
     ];
-    for (more, param) in invalid {
+    for (more, param) in unsupported {
+        let reply = house.client.post(CHAT, &and(chat("hi"), more)).await;
+        assert_eq!(
+            reply.error(),
+            (400, param.into(), "unsupported_parameter".into())
+        );
+    }
+    for (more, param) in wrong_values() {
         let reply = house
             .client
             .post(CHAT, &and(chat("hi"), more.clone()))

@@ -16,6 +16,11 @@ pub(super) const SLOTS: usize = 8;
 /// Tokens of a sequence, where nothing is said and the model could read more.
 pub(super) const CONTEXT: usize = 4096;
 
+/// Tokens of the shortest context.
+const LEAST_CONTEXT: usize = 32;
+/// Most sequences at once.
+const MOST_SLOTS: usize = 1024;
+
 /// Show what a model is and what it needs, without loading it
 #[derive(Debug, Args)]
 pub(super) struct Info {
@@ -32,10 +37,10 @@ pub(super) struct Way {
     #[arg(long, value_name = "WAY", default_value = "stored")]
     pub(super) precision: Numbers,
     /// Tokens of the longest conversation
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = context)]
     pub(super) context: Option<usize>,
     /// Conversations at once
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = slots)]
     pub(super) slots: Option<usize>,
 }
 
@@ -95,7 +100,10 @@ impl Info {
             rows.push(fact("together", bytes(need.total)));
             if let Some(free) = free {
                 rows.push(fact("free", bytes(free)));
-                note = need.sentence(free);
+                note = match self.way.check(&self.model, &card, device, Some(free)) {
+                    Ok(()) => format!("it fits: `%model load {}`", self.model),
+                    Err(error) => format!("{}; {}", error.message, error.hint),
+                };
             }
         }
         Ok(Table {
@@ -152,9 +160,27 @@ impl Way {
             }
             Fit::TooLarge => "unload other models (`%model ls`), or take a smaller one".to_owned(),
         };
-        let message = format!("`{name}` does not fit: {}", need.sentence(free));
+        let message = format!(
+            "`{name}` does not fit: it needs {}, and {} are free",
+            bytes(need.total),
+            bytes(free)
+        );
         Err(MagicError::new(ErrorKind::Input, message).with_hint(hint))
     }
+}
+
+/// Tokens of a conversation; fewer than a page of the cache has would be of no use.
+fn context(word: &str) -> Result<usize, String> {
+    let number = word.parse().ok().filter(|&n: &usize| n >= LEAST_CONTEXT);
+    number.ok_or_else(|| format!("it must be a number of tokens, {LEAST_CONTEXT} at least"))
+}
+
+/// Conversations at once, as many as a process takes.
+fn slots(word: &str) -> Result<usize, String> {
+    let number = word.parse().ok();
+    number
+        .filter(|n| (1..=MOST_SLOTS).contains(n))
+        .ok_or_else(|| format!("it must be a number from 1 to {MOST_SLOTS}"))
 }
 
 /// Where a model would run, and the bytes that are free there.

@@ -70,7 +70,7 @@ impl Load {
         let stem = last.strip_suffix(".gguf").unwrap_or(last);
         let stem = stem.split('@').next().unwrap_or(stem);
         let name = stem.to_lowercase().replace(|c| !good(c), "-");
-        Ok(if name.is_empty() {
+        Ok(if name.is_empty() || name == "env" {
             "model".to_owned()
         } else {
             name

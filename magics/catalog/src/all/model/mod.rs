@@ -51,7 +51,7 @@ impl Magic for Model {
             after: &[],
             cell: "%model info models/tiny",
             about: "what a model is and needs, before it is loaded",
-            shows: "llama",
+            shows: "it fits",
         },
         Example {
             after: &[],

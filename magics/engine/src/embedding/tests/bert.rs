@@ -193,7 +193,7 @@ fn errors_name_what_is_wrong() {
         |tiny| tiny.write("config.json", r#"{"model_type": "t5"}"#),
         &expect![[r"
             cannot run a model of type `t5` from `DIR`
-            these types can be run: bert, roberta, xlm-roberta, clip"]],
+            these types can be run: bert, roberta, xlm-roberta, nomic_bert, modernbert, clip"]],
     );
     check(
         |tiny| tiny.write("config.json", r#"{"model_type": "bert"}"#),
