@@ -22,9 +22,9 @@ const MAX_TOKEN_BYTES: usize = 1000;
 /// Characters of a reason that are of use to a reader.
 const MAX_REASON: usize = 600;
 
-/// White space between the parts of JSON: one space, or a new line with its indentation. Without a bound, weak models
-/// write nothing else until their tokens run out.
-const JSON_BLANKS: &str = r"[ ]|\n[ \t]{0,40}";
+/// White space between the parts of JSON: one space at most. A program reads it, and each blank is a token that takes its
+/// time; without a bound, weak models write nothing else until their tokens run out.
+const JSON_BLANKS: &str = "[ ]";
 
 /// Compiles constraints, and keeps the compiled ones.
 pub(crate) struct Grammars {
