@@ -22,6 +22,13 @@ pub(crate) fn run(places: &Places, say: &mut Say) -> Result<()> {
     say.line(&format!("wrote `{base}`"));
     let text = std::fs::read_to_string(places.root.join(base))
         .with_context(|| format!("reading `{base}`"))?;
+    // Both go into one environment, so that they must agree.
+    compile(
+        places,
+        python::CLUSTER.path,
+        &["--constraint".to_owned(), base.to_owned()],
+    )?;
+    say.line(&format!("wrote `{}`", python::CLUSTER.path));
     let mut more = vec!["--constraint".to_owned(), base.to_owned()];
     for name in names(&text) {
         more.extend(["--no-emit-package".to_owned(), name.to_owned()]);

@@ -126,6 +126,13 @@ pub(crate) const MODELS: Lock = Lock {
     what: "a model for meanings",
 };
 
+/// What checks manifests of a cluster, and renders them where no kubectl is.
+pub(crate) const CLUSTER: Lock = Lock {
+    path: "devbox/python/cluster.txt",
+    stamp: "mlk8s-cluster.lock",
+    what: "schemas of Kubernetes",
+};
+
 /// What the Python test suites need on top.
 pub(crate) const TESTS: Lock = Lock {
     path: "tests/python/requirements.txt",

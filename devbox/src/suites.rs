@@ -37,7 +37,12 @@ impl Test {
             places,
             say,
             &python,
-            &[python::JUPYTER, python::MODELS, python::TESTS],
+            &[
+                python::JUPYTER,
+                python::MODELS,
+                python::CLUSTER,
+                python::TESTS,
+            ],
         )?;
         python::install_plugin(places, say)?;
         jupyter::install_here(places, say)?;
