@@ -73,7 +73,10 @@ pub(crate) fn start(
         settings.state_dir.join("output"),
     ];
     let outbox = Outbox::start(out, runtime.clone(), spill_dirs);
-    outbox.status(&Arc::new(Object::new()), State::Starting);
+    let nobody = Arc::new(Object::new());
+    outbox.status(&nobody, State::Starting);
+    // A server to which no frontend is connected learns only from this that there is nothing to keep the pod for.
+    outbox.status(&nobody, State::Idle);
     let kernel = Arc::new(Kernel {
         outbox,
         language: Language::start(cells_dir.path().to_owned(), settings.work_dir.clone()),
@@ -116,6 +119,7 @@ fn session(settings: &Settings, runtime_dir: &Path) -> Session {
         session.look_for_models_in(place.clone());
     }
     session.set_workers(settings.programs.clone());
+    session.set_batch(settings.batch.clone());
     session.set_hub(crate::settings::of_hub);
     session.set_cuda_libraries(settings.cuda.clone());
     for python in &settings.pythons {

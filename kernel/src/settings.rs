@@ -21,6 +21,8 @@ Environment:
   MLK8S_MODELS          directories with models, which magics find by name, separated by `:`
   MLK8S_WORKER          the program that runs models (else `mlk8s-worker` beside this program)
   MLK8S_WORKER_CUDA     the one for GPUs (else `mlk8s-worker-cuda` beside this program)
+  MLK8S_BATCH           the program that runs notebooks by themselves (else `mlk8s-batch` of MLK8S_PREFIX, or in PATH)
+  MLK8S_IMAGE           the image for `%batch --on cluster`
   HF_HOME, HF_HUB_CACHE where models of the hub are kept; HF_ENDPOINT, HF_TOKEN, HF_HUB_OFFLINE are heeded, too
   MLK8S_CUDA            directories with NVRTC and cuBLAS, where the system does not find them
   MLK8S_PREFIX          the Python environment that the kernel belongs to; `install` sets it
@@ -51,6 +53,8 @@ pub(crate) struct Settings {
     pub(crate) models: Vec<PathBuf>,
     /// The programs that run models.
     pub(crate) programs: Programs,
+    /// The program that runs notebooks by themselves.
+    pub(crate) batch: Option<PathBuf>,
     /// Directories with the libraries of CUDA.
     pub(crate) cuda: Vec<PathBuf>,
     /// Pythons that may have models as packages.
@@ -80,6 +84,7 @@ impl Settings {
                 cpu: program("MLK8S_WORKER", "mlk8s-worker"),
                 cuda: program("MLK8S_WORKER_CUDA", "mlk8s-worker-cuda"),
             },
+            batch: batch(),
             cuda: non_empty("MLK8S_CUDA")
                 .map(|places| env::split_paths(&places).collect())
                 .unwrap_or_default(),
@@ -109,6 +114,20 @@ impl Settings {
 /// What the variable `name` says of the hub of models.
 pub(crate) fn of_hub(name: &str) -> Option<String> {
     non_empty(name)?.into_string().ok()
+}
+
+/// The program that runs notebooks: that of the Python environment which the kernel belongs to, else the first in PATH.
+fn batch() -> Option<PathBuf> {
+    const NAME: &str = "mlk8s-batch";
+    if let Some(named) = non_empty("MLK8S_BATCH") {
+        return Some(PathBuf::from(named));
+    }
+    let own = non_empty(PREFIX).map(|prefix| PathBuf::from(prefix).join("bin"));
+    let path = env::var_os("PATH").unwrap_or_default();
+    own.into_iter()
+        .chain(env::split_paths(&path))
+        .map(|folder| folder.join(NAME))
+        .find(|program| program.is_file())
 }
 
 /// The program that `variable` names, else the one called `name` beside this one, if it is there.

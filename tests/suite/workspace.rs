@@ -26,7 +26,7 @@ pub(crate) fn sources(folder: &Path) -> Vec<PathBuf> {
 }
 
 /// The folders that hold our own crates.
-pub(crate) const CRATES: [&str; 17] = [
+pub(crate) const CRATES: [&str; 19] = [
     "kernel",
     "magics/corpus",
     "magics/openie",
@@ -34,11 +34,13 @@ pub(crate) const CRATES: [&str; 17] = [
     "magics/graph",
     "magics/llm",
     "magics/clustering",
+    "magics/lanes",
     "magics/engine",
     "magics/search",
     "magics/models",
     "magics/generate",
     "magics/worker",
+    "magics/cluster",
     "magics/catalog",
     "magics/prelude",
     "magics/cells",

@@ -1,5 +1,6 @@
 //! What can go wrong in a magic, in words for people, and every conversion from the engines' errors.
 
+use mlk8s_cluster::error::ClusterError;
 use mlk8s_clustering::ClusteringError;
 use mlk8s_corpus::CorpusError;
 use mlk8s_engine::EngineError;
@@ -79,6 +80,18 @@ impl From<ModelsError> for MagicError {
         let kind = match &error {
             ModelsError::Cancelled => ErrorKind::Interrupted,
             ModelsError::Reference { .. } | ModelsError::Offline { .. } => ErrorKind::NotFound,
+            _ => ErrorKind::Input,
+        };
+        let hint = error.hint().unwrap_or_default();
+        MagicError::new(kind, error.to_string()).with_hint(hint)
+    }
+}
+
+impl From<ClusterError> for MagicError {
+    fn from(error: ClusterError) -> MagicError {
+        let kind = match &error {
+            ClusterError::Cancelled => ErrorKind::Interrupted,
+            ClusterError::NotFound { .. } => ErrorKind::NotFound,
             _ => ErrorKind::Input,
         };
         let hint = error.hint().unwrap_or_default();

@@ -41,6 +41,8 @@ pub struct Session {
     hub: Result<Places, ModelsError>,
     /// The last search.
     pub(crate) searched: Searched,
+    /// The program that runs notebooks by themselves.
+    batch: Option<PathBuf>,
     /// Directories with the libraries of CUDA, beside those that the system knows.
     cuda_libraries: Vec<PathBuf>,
 }
@@ -123,6 +125,7 @@ impl Session {
             workers,
             hub,
             searched: Searched::default(),
+            batch: None,
             cuda_libraries: Vec::new(),
         }
     }
@@ -148,6 +151,16 @@ impl Session {
             let hint = error.hint().unwrap_or_default();
             MagicError::new(ErrorKind::Input, error.to_string()).with_hint(hint)
         })
+    }
+
+    /// Says where the program is that runs notebooks by themselves.
+    pub fn set_batch(&mut self, program: Option<PathBuf>) {
+        self.batch = program;
+    }
+
+    /// The program that runs notebooks by themselves, if there is one.
+    pub(crate) fn batch(&self) -> Option<&Path> {
+        self.batch.as_deref()
     }
 
     /// Says where the libraries of CUDA are, beside where the system looks.

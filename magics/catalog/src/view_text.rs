@@ -11,6 +11,7 @@ use unicode_width::UnicodeWidthStr;
 use self::line::{cut, one_line, pad, wrap};
 use crate::view::{
     AnswerView, CloudView, EvidenceView, GraphView, HitsView, ReplyView, Table, TripleView, View,
+    Wording,
 };
 
 /// Columns of text that a table may take before its widest columns are cut.
@@ -178,16 +179,20 @@ fn widths(table: &Table, heading: &[String], rows: &[Vec<String>]) -> Vec<usize>
 
 fn graph_text(graph: &GraphView) -> String {
     let mut out = String::new();
-    let count =
-        |n: usize, one: &str, many: &str| format!("{n} {}", if n == 1 { one } else { many });
-    let _ = writeln!(
+    let (wording, n) = (graph.wording, graph.n_communities);
+    let _ = write!(
         out,
-        "{}\n{}, {}, {}",
+        "{}\n{}, {}",
         one_line(&graph.title),
-        count(graph.nodes.len(), "entity", "entities"),
-        count(graph.edges.len(), "relation", "relations"),
-        count(graph.n_communities as usize, "community", "communities"),
+        wording.nodes(graph.nodes.len()),
+        wording.edges(graph.edges.len()),
     );
+    let is_knowledge = wording == Wording::Knowledge;
+    if is_knowledge {
+        let many = if n == 1 { "community" } else { "communities" };
+        let _ = write!(out, ", {n} {many}");
+    }
+    out.push('\n');
     let mut hubs: Vec<usize> = (0..graph.nodes.len()).collect();
     hubs.sort_by_key(|&i| {
         (
@@ -201,13 +206,19 @@ fn graph_text(graph: &GraphView) -> String {
     for &i in hubs.iter().take(HUBS) {
         let node = &graph.nodes[i];
         let name = pad(&cut(&one_line(&node.name), 40), 40, false);
-        let _ = writeln!(
-            out,
-            "  {name}  {:>5} relations  {:>5} mentions",
-            node.degree, node.mentions
-        );
+        if is_knowledge {
+            let _ = writeln!(
+                out,
+                "  {name}  {:>5} relations  {:>5} mentions",
+                node.degree, node.mentions
+            );
+        } else {
+            let _ = writeln!(out, "  {name}  {:>5} edges", node.degree);
+        }
     }
-    communities(&mut out, graph, &hubs);
+    if is_knowledge {
+        communities(&mut out, graph, &hubs);
+    }
     if !graph.left_out.is_empty() {
         let _ = writeln!(out, "\n{}", one_line(&graph.left_out));
     }

@@ -1,7 +1,9 @@
 //! The list of all magics, in the order in which they are shown.
 
 mod ask;
+mod batch;
 mod budget;
+mod cluster;
 mod compare;
 mod corpus;
 mod cost;
@@ -39,6 +41,8 @@ pub const ALL: &[Entry] = &[
     Entry::of::<fix::Fix>("fix", Form::Line),
     Entry::of::<model::Model>("model", Form::Line),
     Entry::of::<gpu::ShowGpus>("gpu", Form::Line),
+    Entry::of::<cluster::ShowCluster>("cluster", Form::Line),
+    Entry::of::<batch::Batch>("batch", Form::Line),
     Entry::of::<endpoint::Endpoint>("endpoint", Form::Line),
     Entry::of::<cost::Cost>("cost", Form::Line),
     Entry::of::<budget::Budget>("budget", Form::Line),

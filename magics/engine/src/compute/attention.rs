@@ -9,9 +9,9 @@ mod tests;
 
 use std::ops::Range;
 
+use mlk8s_lanes::exp;
 use pulp::{Arch, Simd, WithSimd};
 
-use super::activation::exp;
 use super::stack::{Stopped, go_on};
 use super::tile::{Rows, multiply, vectors};
 

@@ -6,7 +6,6 @@ mod cache;
 mod decoder;
 mod dense;
 mod kind;
-mod lanes;
 mod layer;
 mod matrix;
 mod packed;

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
-use mlk8s_models::{Card, Device, Files, Fit, Kind, Need, Plan, Precision, Reference};
+use mlk8s_models::{Card, Device, Files, Fit, Kind, ModelsError, Need, Plan, Precision, Reference};
 
 use super::{bytes, fact, facts, parameters};
 use crate::call::Call;
@@ -217,7 +217,22 @@ pub(super) fn files(wanted: &str, call: &mut Call) -> Result<Files, MagicError> 
         },
         &|| cancel.is_raised(),
     );
-    Ok(fetched?)
+    fetched.map_err(|error| with_typo(error, wanted, call))
+}
+
+/// The error, and that `wanted` may have been meant as a path where a directory of its first part is here.
+fn with_typo(error: ModelsError, wanted: &str, call: &Call) -> MagicError {
+    let is_of_the_hub = !matches!(error, ModelsError::Cancelled);
+    let error = MagicError::from(error);
+    let Some((first, rest)) = wanted.split_once('/') else {
+        return error;
+    };
+    if !is_of_the_hub || !call.session.resolve(Path::new(first)).is_dir() {
+        return error;
+    }
+    let here = format!("the directory `{first}` is here and has no `{rest}`");
+    let hint = [here, error.hint.clone()];
+    error.with_hint(hint.join("; ").trim_end_matches("; "))
 }
 
 /// The directory or file on this machine that `wanted` means.

@@ -4,11 +4,11 @@
     reason = "only what is inlined is compiled for the wider instructions"
 )]
 
+use mlk8s_lanes::{capped, exp};
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::cache::Cache;
-use super::lanes::{capped, exp};
 use super::tile::{PANEL, ROWS, add_products};
 use crate::forward::{PAGE, Part};
 

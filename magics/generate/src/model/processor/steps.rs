@@ -4,10 +4,10 @@
     reason = "only what is inlined is compiled for the wider instructions"
 )]
 
+use mlk8s_lanes::{capped, gelu_tanh, silu};
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
-use super::lanes::{capped, gelu_tanh, silu};
 use crate::model::description::{Activation, Rope};
 
 /// Values from which on it pays to wake other threads.

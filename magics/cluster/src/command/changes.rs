@@ -1,0 +1,76 @@
+//! What an apply did, or would do, in lines.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use crate::manifest::apply::{Applied, Change, How};
+
+/// Changes of one object that are written.
+const SHOWN: usize = 8;
+
+/// Writes what became of the objects; the status is that of the program.
+pub(super) fn write(applied: &Applied, how: How, out: &mut dyn Write) -> io::Result<ExitCode> {
+    let (mut created, mut changed, mut unchanged, mut untried) = (0, 0, 0, 0);
+    for step in &applied.steps {
+        match &step.change {
+            Change::Created => {
+                created += 1;
+                writeln!(out, "+ {}", step.object)?;
+            }
+            Change::Changed(fields) => {
+                changed += 1;
+                writeln!(out, "~ {}", step.object)?;
+                for field in fields.iter().take(SHOWN) {
+                    writeln!(out, "    {field}")?;
+                }
+                if fields.len() > SHOWN {
+                    writeln!(out, "    and {} more", fields.len() - SHOWN)?;
+                }
+            }
+            Change::Unchanged => unchanged += 1,
+            Change::Untried => {
+                untried += 1;
+                writeln!(out, "? {}: its namespace is not there yet", step.object)?;
+            }
+        }
+    }
+    for object in &applied.skipped {
+        writeln!(
+            out,
+            "- {object}: left out, the cluster does not have its kind"
+        )?;
+    }
+    for refused in &applied.refused {
+        writeln!(out, "! {}: {}", refused.object, refused.why)?;
+        if !refused.hint.is_empty() {
+            writeln!(out, "    hint: {}", refused.hint)?;
+        }
+    }
+    let untried = if untried == 0 {
+        String::new()
+    } else {
+        format!(", {untried} not tried")
+    };
+    writeln!(
+        out,
+        "{created} created, {changed} changed, {unchanged} unchanged{untried}"
+    )?;
+    if !applied.refused.is_empty() {
+        let done = match applied.made {
+            0 => "nothing was done".to_owned(),
+            made => format!("only {made} namespaces were made"),
+        };
+        writeln!(
+            out,
+            "the cluster will not have {} of them: {done}",
+            applied.refused.len()
+        )?;
+        return Ok(ExitCode::FAILURE);
+    }
+    if how.dry_run {
+        writeln!(out, "tried, not done (`--dry-run`)")?;
+    } else {
+        writeln!(out, "applied {} objects", applied.made)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}

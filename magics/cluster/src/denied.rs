@@ -1,0 +1,178 @@
+//! What one may not see, and the rule to ask for.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::Serialize;
+
+/// A request that the cluster refused for want of a right (RBAC).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Denied {
+    /// What was to be done: `list`, `create`, …
+    pub verb: String,
+    /// API group; empty for the core.
+    pub group: String,
+    /// Plural name, such as `pods` or `pods/log`.
+    pub resource: String,
+    /// Namespace; `None` for the whole cluster.
+    pub namespace: Option<String>,
+    /// What the server said, with the name of who asked.
+    pub said: String,
+}
+
+impl Denied {
+    /// The rule of a Role or `ClusterRole` that would allow it, as one line of YAML.
+    pub fn rule(&self) -> String {
+        format!(
+            "{{apiGroups: [\"{}\"], resources: [\"{}\"], verbs: [\"{}\"]}}",
+            self.group, self.resource, self.verb
+        )
+    }
+
+    /// Who asked, as the server calls it; such as `system:serviceaccount:anna:default-editor`.
+    fn who(&self) -> Option<&str> {
+        let (_, rest) = self.said.split_once("User \"")?;
+        rest.split_once('"').map(|(who, _)| who)
+    }
+}
+
+impl fmt::Display for Denied {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "may not {} `{}`", self.verb, self.resource)?;
+        match &self.namespace {
+            Some(namespace) => write!(f, " in namespace `{namespace}`"),
+            None => write!(f, " of the whole cluster"),
+        }
+    }
+}
+
+/// A role with its binding that would allow all of `denied`, as YAML to be applied by an administrator; `None` when
+/// nothing was denied.
+///
+/// A right on the whole cluster includes that on a namespace, hence only one of the two is asked for.
+pub fn role_to_ask_for(denied: &[Denied]) -> Option<String> {
+    let who = denied.iter().find_map(Denied::who)?;
+    let wide: Vec<&Denied> = denied
+        .iter()
+        .filter(|one| one.namespace.is_none())
+        .collect();
+    let covered = |one: &Denied| {
+        wide.iter().any(|wide| {
+            wide.group == one.group && wide.resource == one.resource && wide.verb == one.verb
+        })
+    };
+    let mut narrow: BTreeMap<&str, Vec<&Denied>> = BTreeMap::new();
+    for one in denied.iter().filter(|one| !covered(one)) {
+        if let Some(namespace) = one.namespace.as_deref() {
+            narrow.entry(namespace).or_default().push(one);
+        }
+    }
+    let mut parts: Vec<String> = Vec::new();
+    if !wide.is_empty() {
+        parts.push(role(None, &wide, who));
+    }
+    parts.extend(
+        narrow
+            .iter()
+            .map(|(namespace, rules)| role(Some(namespace), rules, who)),
+    );
+    Some(parts.join("---\n"))
+}
+
+fn role(namespace: Option<&str>, denied: &[&Denied], who: &str) -> String {
+    let (kind, place) = match namespace {
+        Some(namespace) => ("Role", format!(", namespace: {namespace}")),
+        None => ("ClusterRole", String::new()),
+    };
+    let mut rules: Vec<String> = denied
+        .iter()
+        .map(|one| format!("- {}\n", one.rule()))
+        .collect();
+    rules.sort();
+    rules.dedup();
+    // Each person who asks has a binding of their own.
+    let name = format!(
+        "mlk8s-view-{}",
+        who.rsplit(':').take(2).collect::<Vec<_>>().join("-")
+    );
+    let name = name
+        .to_lowercase()
+        .replace(|c: char| !c.is_ascii_alphanumeric() && c != '-', "-");
+    let subject = match who
+        .strip_prefix("system:serviceaccount:")
+        .and_then(|who| who.split_once(':'))
+    {
+        Some((namespace, name)) => {
+            format!("{{kind: ServiceAccount, name: {name}, namespace: {namespace}}}")
+        }
+        None => format!("{{kind: User, apiGroup: rbac.authorization.k8s.io, name: \"{who}\"}}"),
+    };
+    format!(
+        "apiVersion: rbac.authorization.k8s.io/v1\nkind: {kind}\nmetadata: {{name: {name}{place}}}\nrules:\n{}---\n\
+         apiVersion: rbac.authorization.k8s.io/v1\nkind: {kind}Binding\nmetadata: {{name: {name}{place}}}\n\
+         roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: {kind}, name: {name}}}\nsubjects:\n- {subject}\n",
+        rules.concat()
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use expect_test::expect;
+
+    fn denied(resource: &str, namespace: Option<&str>) -> Denied {
+        Denied {
+            verb: "list".to_owned(),
+            group: String::new(),
+            resource: resource.to_owned(),
+            namespace: namespace.map(str::to_owned),
+            said: format!(
+                "{resource} is forbidden: User \"system:serviceaccount:anna:default-editor\" cannot list resource"
+            ),
+        }
+    }
+
+    #[test]
+    fn the_role_asks_for_each_right_once() {
+        let all = [
+            denied("pods", None),
+            denied("nodes", None),
+            denied("pods", Some("anna")),
+            denied("secrets", Some("anna")),
+        ];
+        expect![[r#"
+            apiVersion: rbac.authorization.k8s.io/v1
+            kind: ClusterRole
+            metadata: {name: mlk8s-view-default-editor-anna}
+            rules:
+            - {apiGroups: [""], resources: ["nodes"], verbs: ["list"]}
+            - {apiGroups: [""], resources: ["pods"], verbs: ["list"]}
+            ---
+            apiVersion: rbac.authorization.k8s.io/v1
+            kind: ClusterRoleBinding
+            metadata: {name: mlk8s-view-default-editor-anna}
+            roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: mlk8s-view-default-editor-anna}
+            subjects:
+            - {kind: ServiceAccount, name: default-editor, namespace: anna}
+            ---
+            apiVersion: rbac.authorization.k8s.io/v1
+            kind: Role
+            metadata: {name: mlk8s-view-default-editor-anna, namespace: anna}
+            rules:
+            - {apiGroups: [""], resources: ["secrets"], verbs: ["list"]}
+            ---
+            apiVersion: rbac.authorization.k8s.io/v1
+            kind: RoleBinding
+            metadata: {name: mlk8s-view-default-editor-anna, namespace: anna}
+            roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: mlk8s-view-default-editor-anna}
+            subjects:
+            - {kind: ServiceAccount, name: default-editor, namespace: anna}
+        "#]]
+        .assert_eq(&role_to_ask_for(&all).unwrap());
+    }
+
+    #[test]
+    fn nothing_denied_asks_for_nothing() {
+        assert_eq!(role_to_ask_for(&[]), None);
+    }
+}

@@ -1,0 +1,323 @@
+//! Manifests given to a cluster: everything is tried first, then everything is done (server-side apply).
+
+mod compare;
+mod kinds;
+
+use std::collections::BTreeSet;
+
+use kube::api::{Api, Patch, PatchParams};
+use kube::core::DynamicObject;
+
+use crate::cluster::Cluster;
+use crate::error::{Asked, ClusterError};
+use crate::manifest::Object;
+
+use compare::changes;
+use kinds::{Kinds, Served};
+
+/// Who owns the fields of our manifests.
+const MANAGER: &str = "mlk8s";
+/// Kinds in the order in which they are made; others come last.
+const ORDER: [&str; 22] = [
+    "Namespace",
+    "CustomResourceDefinition",
+    "PriorityClass",
+    "StorageClass",
+    "ServiceAccount",
+    "ClusterRole",
+    "Role",
+    "ClusterRoleBinding",
+    "RoleBinding",
+    "ResourceQuota",
+    "LimitRange",
+    "NetworkPolicy",
+    "Secret",
+    "ConfigMap",
+    "PersistentVolume",
+    "PersistentVolumeClaim",
+    "Service",
+    "Deployment",
+    "StatefulSet",
+    "DaemonSet",
+    "Job",
+    "CronJob",
+];
+
+/// How to apply.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct How {
+    /// Only try.
+    pub dry_run: bool,
+    /// Take fields over that somebody else owns.
+    pub force: bool,
+    /// Leave out objects of kinds that the cluster does not have.
+    pub skip_unknown: bool,
+}
+
+/// What became of manifests.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Applied {
+    /// The objects in the order in which they were made, and what is new.
+    pub steps: Vec<Step>,
+    /// Objects that the cluster will not have; if there is one, nothing was done but what `made` says.
+    pub refused: Vec<Refused>,
+    /// Objects that were left out, for the cluster does not have their kind.
+    pub skipped: Vec<String>,
+    /// How many objects were really applied.
+    pub made: usize,
+}
+
+/// One object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// Kind and name.
+    pub object: String,
+    /// What is new.
+    pub change: Change,
+}
+
+/// What is new about an object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// It was not there.
+    Created,
+    /// These fields are others, each as `path: old → new`.
+    Changed(Vec<String>),
+    /// Nothing.
+    Unchanged,
+    /// It could not be tried, for its namespace is not there yet.
+    Untried,
+}
+
+/// An object that the cluster will not have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    /// Kind and name.
+    pub object: String,
+    /// Why.
+    pub why: String,
+    /// What to type next; empty for nothing.
+    pub hint: String,
+}
+
+impl Cluster {
+    /// Applies `objects` together: all are tried (`dryRun=All`, strict about fields), and only if the cluster would have
+    /// all of them are they made.
+    ///
+    /// What is in a namespace that is made here can be tried only when that is there: it is tried then, before the rest is
+    /// made.
+    pub fn apply(
+        &self,
+        objects: &[Object],
+        how: How,
+        stop: &(dyn Fn() -> bool + Sync),
+    ) -> Result<Applied, ClusterError> {
+        self.wait(stop, async {
+            let kinds = Kinds::learn(&self.reach, objects).await?;
+            let mut applied = Applied::default();
+            let unknown = kinds.unknown(objects);
+            if !unknown.is_empty() && !how.skip_unknown {
+                return Err(kinds::missing(&unknown));
+            }
+            applied.skipped = unknown.iter().map(|object| object.title()).collect();
+            let mut known: Vec<(&Object, &Served)> = objects
+                .iter()
+                .filter_map(|object| Some((object, kinds.of(object)?)))
+                .collect();
+            known.sort_by_key(|(object, _)| rank(object.kind()));
+            self.all(&known, how, &mut applied).await?;
+            Ok(applied)
+        })
+    }
+
+    async fn all(
+        &self,
+        objects: &[(&Object, &Served)],
+        how: How,
+        applied: &mut Applied,
+    ) -> Result<(), ClusterError> {
+        let mut fresh = BTreeSet::new();
+        let mut later = Vec::new();
+        for (object, served) in objects {
+            let place = served.namespaced.then(|| self.place(object));
+            if place.is_some_and(|place| fresh.contains(place)) {
+                later.push((*object, *served));
+                continue;
+            }
+            let change = self.attempt(object, served, how, applied).await?;
+            if object.kind() == "Namespace" && change == Some(Change::Created) {
+                fresh.insert(object.name());
+            }
+            note(applied, object, change);
+        }
+        if how.dry_run || !applied.refused.is_empty() {
+            for (object, _) in &later {
+                note(applied, object, Some(Change::Untried));
+            }
+            return Ok(());
+        }
+        let is_fresh =
+            |object: &Object| object.kind() == "Namespace" && fresh.contains(object.name());
+        for (object, served) in objects.iter().filter(|(object, _)| is_fresh(object)) {
+            self.patch(object, served, how, false).await?;
+            applied.made += 1;
+        }
+        for (object, served) in &later {
+            let change = self.attempt(object, served, how, applied).await?;
+            note(applied, object, change);
+        }
+        if !applied.refused.is_empty() {
+            return Ok(());
+        }
+        for (object, served) in objects.iter().filter(|(object, _)| !is_fresh(object)) {
+            self.patch(object, served, how, false).await?;
+            applied.made += 1;
+        }
+        Ok(())
+    }
+
+    /// What would be new about `object`; nothing when the cluster will not have it, which is noted.
+    async fn attempt(
+        &self,
+        object: &Object,
+        served: &Served,
+        how: How,
+        applied: &mut Applied,
+    ) -> Result<Option<Change>, ClusterError> {
+        match self.would(object, served, how).await {
+            Ok(change) => Ok(Some(change)),
+            Err(error) if error.is_of_all() || matches!(error, ClusterError::TimedOut { .. }) => {
+                Err(error)
+            }
+            Err(error) => {
+                applied.refused.push(Refused {
+                    object: object.title(),
+                    hint: error.hint().unwrap_or_default(),
+                    why: error.to_string(),
+                });
+                Ok(None)
+            }
+        }
+    }
+
+    /// What would be new about `object`.
+    async fn would(
+        &self,
+        object: &Object,
+        served: &Served,
+        how: How,
+    ) -> Result<Change, ClusterError> {
+        let live = self.live(object, served).await?;
+        let would = self.patch(object, served, how, true).await?;
+        let Some(live) = live else {
+            return Ok(Change::Created);
+        };
+        let value = |object: &DynamicObject| serde_json::to_value(object).unwrap_or_default();
+        let changes = changes(&value(&live), &value(&would));
+        Ok(if changes.is_empty() {
+            Change::Unchanged
+        } else {
+            Change::Changed(changes)
+        })
+    }
+
+    /// `object` as it is in the cluster; nothing where it is not there.
+    async fn live(
+        &self,
+        object: &Object,
+        served: &Served,
+    ) -> Result<Option<DynamicObject>, ClusterError> {
+        let asked = self.about(object, served, "get");
+        let api = self.api(object, served);
+        match self.reach.ask(&asked, || api.get(object.name())).await {
+            Ok(live) => Ok(Some(live)),
+            Err(ClusterError::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn patch(
+        &self,
+        object: &Object,
+        served: &Served,
+        how: How,
+        dry_run: bool,
+    ) -> Result<DynamicObject, ClusterError> {
+        let mut params = PatchParams::apply(MANAGER).validation_strict();
+        params.dry_run = dry_run;
+        params.force = how.force;
+        let asked = self.about(object, served, "patch");
+        let api = self.api(object, served);
+        let patch = Patch::Apply(&object.value);
+        self.reach
+            .once(&asked, api.patch(object.name(), &params, &patch))
+            .await
+    }
+
+    fn api(&self, object: &Object, served: &Served) -> Api<DynamicObject> {
+        let client = self.reach.client.clone();
+        if served.namespaced {
+            Api::namespaced_with(client, self.place(object), &served.resource)
+        } else {
+            Api::all_with(client, &served.resource)
+        }
+    }
+
+    /// The namespace that `object` goes to.
+    fn place<'a>(&'a self, object: &'a Object) -> &'a str {
+        object.namespace().unwrap_or(self.namespace())
+    }
+
+    fn about(&self, object: &Object, served: &Served, verb: &'static str) -> Asked {
+        Asked {
+            namespace: served.namespaced.then(|| self.place(object).to_owned()),
+            name: Some(object.name().to_owned()),
+            ..self
+                .reach
+                .asks(verb, object.group(), &served.resource.plural)
+        }
+    }
+
+    /// How each of `objects` is, in a word or a few; `None` for one that is not there.
+    pub fn standing(
+        &self,
+        objects: &[Object],
+        stop: &(dyn Fn() -> bool + Sync),
+    ) -> Result<Vec<(String, Option<String>)>, ClusterError> {
+        self.wait(stop, async {
+            let kinds = Kinds::learn(&self.reach, objects).await?;
+            let mut standing = Vec::new();
+            for object in objects {
+                let live = match kinds.of(object) {
+                    Some(served) => self.live(object, served).await,
+                    None => Ok(None),
+                };
+                let words = match live {
+                    Ok(live) => live.map(|live| {
+                        compare::standing(&serde_json::to_value(live).unwrap_or_default())
+                    }),
+                    Err(error) if error.is_of_all() => return Err(error),
+                    Err(error) => Some(error.to_string()),
+                };
+                standing.push((object.title(), words));
+            }
+            Ok(standing)
+        })
+    }
+}
+
+fn note(applied: &mut Applied, object: &Object, change: Option<Change>) {
+    if let Some(change) = change {
+        applied.steps.push(Step {
+            object: object.title(),
+            change,
+        });
+    }
+}
+
+fn rank(kind: &str) -> usize {
+    ORDER
+        .iter()
+        .position(|one| *one == kind)
+        .unwrap_or(ORDER.len())
+}
