@@ -52,7 +52,7 @@ impl Lab {
         if is_root() {
             command.arg("--allow-root");
         }
-        become_program(command.args(&self.more))
+        process::become_program(command.args(&self.more))
     }
 }
 
@@ -143,15 +143,4 @@ fn notebooks_in(dir: &Path) -> Result<Vec<PathBuf>> {
 /// JupyterLab refuses to start for the administrator, whose machines containers are, without a word.
 fn is_root() -> bool {
     process::output(Command::new("id").arg("-u")).is_ok_and(|id| id.trim() == "0")
-}
-
-/// Replaces this process, so that Ctrl-C and the terminal are JupyterLab's alone.
-fn become_program(command: &mut Command) -> Result<()> {
-    #[cfg(unix)]
-    {
-        use std::os::unix::process::CommandExt;
-        Err(command.exec()).context("starting JupyterLab")
-    }
-    #[cfg(not(unix))]
-    process::inherit(command)
 }

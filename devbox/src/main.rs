@@ -1,8 +1,10 @@
 //! `cargo devbox …`: one command from a fresh clone to a report, a notebook or a full test run.
 
 mod advice;
+mod batch;
 mod browser;
 mod chores;
+mod cluster;
 mod compile;
 mod counts;
 mod doctor;
@@ -10,6 +12,7 @@ mod jupyter;
 mod lock;
 mod machine;
 mod notebook;
+mod package;
 mod places;
 mod process;
 mod python;
@@ -39,6 +42,8 @@ struct Cli {
 enum Command {
     /// Set everything up, execute the first notebook and leave an HTML report
     Run(run::Run),
+    /// Execute a notebook without a browser, with parameters; leaves a report and a record
+    Batch(batch::Batch),
     /// Run the whole test suite, with the same set-up
     Test(suites::Test),
     /// Check formatting and lints, then run the whole test suite
@@ -47,6 +52,8 @@ enum Command {
     Lab(jupyter::Lab),
     /// Serve a model to the whole house, behind the OpenAI API
     Serve(serve::Serve),
+    /// Render, check and apply the manifests of this repository; look at the cluster; reach what is in it
+    Cluster(cluster::Cluster),
     /// Show what this machine has, what is missing and how to get it
     Doctor,
     /// Install the kernel for your own Jupyter
@@ -64,10 +71,12 @@ fn main() -> ExitCode {
     let mut say = Say::new();
     let outcome = Places::find().and_then(|places| match cli.command {
         Command::Run(run) => run.run(&places, &mut say),
+        Command::Batch(batch) => batch.run(&places, &mut say),
         Command::Test(test) => test.run(&places, &mut say),
         Command::Check => suites::check(&places, &mut say),
         Command::Lab(lab) => lab.run(&places, &mut say),
         Command::Serve(serve) => serve.run(&places, &mut say),
+        Command::Cluster(cluster) => cluster.run(&places, &mut say),
         Command::Doctor => doctor::run(&places, &mut say),
         Command::Install(install) => install.run(&places, &mut say),
         Command::Bench(bench) => bench.run(&places, &mut say),

@@ -1,13 +1,14 @@
 //! Executing a notebook without a browser, with progress.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use serde_json::Value;
 
 use crate::advice::Advice;
+use crate::package;
 use crate::places::Places;
 use crate::process::{self, Event};
 use crate::say::{Say, duration};
@@ -42,25 +43,26 @@ impl Execution<'_> {
             }
             say.status(&progress.line());
         })?;
-        if status.success() {
-            let text = format!("executed `{name}`: {} cells", progress.cells);
-            say.done("notebook", &text, started.elapsed());
-            return Ok(());
+        if !status.success() {
+            return Err(Advice::error(
+                progress.failure(&name),
+                progress.advice(places),
+            ));
         }
-        Err(Advice::error(
-            progress.failure(&name),
-            format!(
-                "the notebook as far as it came: `{}`\nto look into it: `cargo devbox lab`",
-                places.short(self.executed)
-            ),
-        ))
+        copy(&progress.results.executed, self.executed)?;
+        copy(&progress.results.report, self.report)?;
+        let text = format!("executed `{name}`: {} cells", progress.cells);
+        say.done("notebook", &text, started.elapsed());
+        Ok(())
     }
 
     fn command(&self, places: &Places) -> Command {
-        let mut command = places.python_command("python");
+        let mut command = places.python_command(package::BATCH);
         command
-            .arg(places.root.join("devbox/python/execute.py"))
-            .args([self.notebook, self.executed, self.report])
+            .arg(self.notebook)
+            .arg("--events")
+            .arg("--out")
+            .arg(places.state.join("runs"))
             .env("PYTHONDONTWRITEBYTECODE", "1")
             .env_remove("MLK8S_ARTICLES");
         if let Some(articles) = self.articles {
@@ -70,6 +72,12 @@ impl Execution<'_> {
     }
 }
 
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    std::fs::copy(from, to)
+        .map(|_| ())
+        .with_context(|| format!("copying `{}` to `{}`", from.display(), to.display()))
+}
+
 /// How far the notebook is, as its executor tells.
 struct Progress {
     started: Instant,
@@ -77,6 +85,14 @@ struct Progress {
     cell: String,
     shows: String,
     failure: Option<String>,
+    results: Results,
+}
+
+/// What a run has left, also one that has failed.
+#[derive(Default)]
+struct Results {
+    executed: PathBuf,
+    report: PathBuf,
 }
 
 impl Progress {
@@ -87,6 +103,7 @@ impl Progress {
             cell: "starting the kernel".to_owned(),
             shows: String::new(),
             failure: None,
+            results: Results::default(),
         }
     }
 
@@ -120,7 +137,17 @@ impl Progress {
                 ));
             }
             Some("dead") => {
-                self.failure = Some(format!("at cell {}: {}", self.cell, text("evalue")));
+                let log = event["log"].as_array().into_iter().flatten();
+                for line in log.filter_map(Value::as_str) {
+                    say.coloured(line);
+                }
+                self.failure = Some(text("evalue"));
+            }
+            Some("done") => {
+                self.results = Results {
+                    executed: text("executed").into(),
+                    report: text("report").into(),
+                };
             }
             _ => {}
         }
@@ -139,8 +166,20 @@ impl Progress {
     fn failure(&self, name: &str) -> String {
         match &self.failure {
             Some(failure) => format!("`{name}`: {failure}"),
-            None => format!("`{name}`: the executor ended early, at cell {}", self.cell),
+            None => format!("`{name}`: the run ended early, at cell {}", self.cell),
         }
+    }
+
+    fn advice(&self, places: &Places) -> String {
+        let look = "to look into it: `cargo devbox lab`";
+        if self.results.report.as_os_str().is_empty() {
+            return look.to_owned();
+        }
+        format!(
+            "the report and the notebook as far as they came: `{}`, `{}`\n{look}",
+            places.short(&self.results.report),
+            places.short(&self.results.executed)
+        )
     }
 }
 
@@ -186,6 +225,28 @@ mod tests {
         assert_eq!(
             progress.failure("n.ipynb"),
             "`n.ipynb`: cell 3 failed, `%kg build docs`: NotFound: no table named `docs`"
+        );
+    }
+
+    #[test]
+    fn a_run_that_stops_says_why_and_where_its_results_are() {
+        let mut progress = Progress::new(Instant::now());
+        let mut say = Say::new();
+        for line in [
+            r#"{"event":"start","notebook":"n.ipynb","cells":2}"#,
+            r#"{"event":"dead","evalue":"the kernel died, at cell 2 of 2, `f()`","log":[]}"#,
+            r#"{"event":"done","exit":3,"report":"/runs/n/report.html","executed":"/runs/n/executed.ipynb"}"#,
+        ] {
+            progress.see(line, &mut say);
+        }
+        assert_eq!(
+            progress.failure("n.ipynb"),
+            "`n.ipynb`: the kernel died, at cell 2 of 2, `f()`"
+        );
+        assert_eq!(progress.results.report, Path::new("/runs/n/report.html"));
+        assert_eq!(
+            progress.results.executed,
+            Path::new("/runs/n/executed.ipynb")
         );
     }
 }

@@ -57,6 +57,18 @@ pub(crate) fn inherit(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
+/// Replaces this process by `command`, so that Ctrl-C, the terminal and the exit status are that program's alone.
+pub(crate) fn become_program(command: &mut Command) -> Result<()> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::process::CommandExt;
+        let program = command.get_program().to_string_lossy().into_owned();
+        Err(command.exec()).with_context(|| format!("starting `{program}`"))
+    }
+    #[cfg(not(unix))]
+    inherit(command)
+}
+
 /// Runs `command` and hands each of its lines, and a tick where there is none for `tick`, to `see`.
 pub(crate) fn watch(
     command: &mut Command,

@@ -12,14 +12,12 @@ use crate::advice::Advice;
 use crate::places::Places;
 use crate::process::{self, Event};
 use crate::say::{Say, duration};
-use crate::{machine, settings};
+use crate::{machine, package, settings};
 
 /// The oldest Python for which the locks have packages.
 const OLDEST: (u32, u32) = (3, 9);
 /// Minor versions of Python 3 that are tried by name when plain `python3` is too old.
 const NAMED_MINORS: std::ops::RangeInclusive<u32> = 9..=14;
-/// Our plugin for papermill, from the root of the checkout.
-const PLUGIN: &str = "kernel/python/mlk8s_papermill";
 const ASK: &str = "import sys, importlib.util as u
 print(sys.executable, *sys.version_info[:3], all(map(u.find_spec, ('venv', 'ensurepip'))), sep='\\n')";
 
@@ -140,13 +138,18 @@ pub(crate) const TESTS: Lock = Lock {
     what: "the test tools",
 };
 
-/// Makes the environment hold the packages of `locks`; does nothing where it already does.
+/// Makes the environment hold the packages of `locks` and our own; does nothing where it already does.
 pub(crate) fn prepare(
     places: &Places,
     say: &mut Say,
     python: &Python,
     locks: &[Lock],
 ) -> Result<()> {
+    prepare_others(places, say, python, locks)?;
+    package::install(places)
+}
+
+fn prepare_others(places: &Places, say: &mut Say, python: &Python, locks: &[Lock]) -> Result<()> {
     let started = Instant::now();
     places.prepare_state()?;
     if !is_sound(places, python) || has_other(places, python, locks)? {
@@ -254,31 +257,8 @@ pub(crate) fn remove(venv: &Path) -> Result<()> {
     fs::remove_dir_all(venv).with_context(|| format!("removing `{}`", venv.display()))
 }
 
-/// Installs our plugin for papermill into the environment, in the state that it has in the checkout.
-///
-/// What builds it is among the packages of [`TESTS`], so that nothing is fetched.
-pub(crate) fn install_plugin(places: &Places, say: &mut Say) -> Result<()> {
-    let started = Instant::now();
-    let mut command = install_command(places);
-    command.args([
-        "--quiet",
-        "--no-index",
-        "--no-deps",
-        "--no-build-isolation",
-        "--force-reinstall",
-    ]);
-    process::output(command.arg(places.root.join(PLUGIN)))
-        .context("installing the plugin for papermill")?;
-    say.done(
-        "Python",
-        "installed our plugin for papermill",
-        started.elapsed(),
-    );
-    Ok(())
-}
-
 /// What installs packages into the environment: uv where it is, else the environment's own pip.
-fn install_command(places: &Places) -> Command {
+pub(crate) fn install_command(places: &Places) -> Command {
     if uv().is_some() {
         let mut command = process::clean_command("uv");
         command

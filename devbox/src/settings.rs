@@ -11,6 +11,7 @@ Environment:
   MLK8S_CHROMIUM            the Chromium or Chrome for the browser tests
   MLK8S_STATE               where everything that is made is kept (else `.mlk8s`)
   MLK8S_VENV                where the private virtual environment is kept (else `.mlk8s/venv`)
+  MLK8S_RUNS                where `batch` keeps runs (else `.mlk8s/runs`)
   MLK8S_BENCH_DATA          where the data sets of `bench` are
   MLK8S_EVCXR_JUPYTER       the evcxr_jupyter that `bench kernel` compares with (else the first that is found)
   MLK8S_BENCH_EVCXR_POLARS  when 1, `bench kernel` has it compile polars, too, which takes minutes
@@ -26,6 +27,14 @@ pub(crate) fn python() -> Option<OsString> {
 /// The browser that the person asked for.
 pub(crate) fn chromium() -> Option<OsString> {
     non_empty("MLK8S_CHROMIUM")
+}
+
+/// The variable that names the folder in which `mlk8s-batch` keeps runs.
+pub(crate) const RUNS: &str = "MLK8S_RUNS";
+
+/// Whether the person has named that folder.
+pub(crate) fn names_runs() -> bool {
+    non_empty(RUNS).is_some()
 }
 
 /// Where state is kept, if not in `.mlk8s`.

@@ -44,7 +44,6 @@ impl Test {
                 python::TESTS,
             ],
         )?;
-        python::install_plugin(places, say)?;
         jupyter::install_here(places, say)?;
         let rust = self.rust(places, say);
         let clients = self.python(places, say);

@@ -61,6 +61,10 @@ pub(crate) struct Outbox {
 }
 
 enum Item {
+    Status {
+        parent: Arc<Object>,
+        state: State,
+    },
     Publish {
         kind: &'static str,
         parent: Arc<Object>,
@@ -92,6 +96,7 @@ impl Outbox {
             headers: Headers::new(),
             pending: None,
             pieces,
+            cell: None,
         };
         std::thread::spawn(move || writer.run(&items));
         Outbox { queue }
@@ -99,11 +104,10 @@ impl Outbox {
 
     /// Says what the kernel is doing because of `parent`.
     pub(crate) fn status(&self, parent: &Arc<Object>, state: State) {
-        self.publish(
-            "status",
-            parent,
-            object(json!({ "execution_state": state })),
-        );
+        self.put(Item::Status {
+            parent: Arc::clone(parent),
+            state,
+        });
     }
 
     /// Shows something to everybody.
@@ -182,6 +186,8 @@ struct Writer {
     /// Text that waits for more.
     pending: Option<Pending>,
     pieces: Pieces,
+    /// The header of the cell that runs.
+    cell: Option<Arc<Object>>,
 }
 
 impl Writer {
@@ -265,6 +271,7 @@ impl Writer {
             _ => {}
         }
         match item {
+            Item::Status { parent, state } => self.say(parent, state),
             Item::Publish {
                 kind,
                 parent,
@@ -286,6 +293,23 @@ impl Writer {
                 // Whoever waited may have gone on.
                 let _ = done.send(());
             }
+        }
+    }
+
+    /// Says what the kernel is doing. Servers and cullers keep the last state that they heard: when a question beside a
+    /// cell is answered, they hear again that the cell goes on.
+    fn say(&mut self, parent: Arc<Object>, state: State) {
+        let content = |state: State| object(json!({ "execution_state": state }));
+        self.publish("status", Arc::clone(&parent), content(state));
+        let is_cell = parent.get("msg_type").and_then(Value::as_str) == Some("execute_request");
+        if state == State::Busy && is_cell {
+            self.cell.get_or_insert(parent);
+        } else if self.cell.as_ref() == Some(&parent) {
+            self.cell = None;
+        } else if state == State::Idle
+            && let Some(cell) = self.cell.clone()
+        {
+            self.publish("status", cell, content(State::Busy));
         }
     }
 

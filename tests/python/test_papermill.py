@@ -7,7 +7,7 @@ import sys
 import nbformat
 import pytest
 from conftest import notebook
-from mlk8s_papermill.translator import RustTranslator, source, type_of
+from mlk8s_batch.translator import RustTranslator, source, type_of
 
 DECLARED = """let n: i64 = 1; // how many
 let name = "a".to_owned();

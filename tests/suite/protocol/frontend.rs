@@ -91,6 +91,7 @@ impl Frontend {
             ("iopub_welcome", &json!({"subscription": ""}))
         );
         assert_eq!(line(&frontend.published()), "status starting");
+        assert_eq!(line(&frontend.published()), "status idle");
         frontend
     }
 

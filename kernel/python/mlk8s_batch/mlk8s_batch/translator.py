@@ -43,29 +43,39 @@ class RustTranslator:
         """The parameters of the cell, for `papermill --help-notebook`."""
         from papermill.models import Parameter
 
-        found = [match.groupdict() for match in DECLARATION.finditer(parameters_cell["source"])]
-        self._declared = {one["name"]: (one["mut"] or "", one["type"] or seen_type(one["default"])) for one in found}
+        self._declared = declarations(parameters_cell["source"])
         return [
             Parameter(
-                name=one["name"],
-                inferred_type_name=self._declared[one["name"]][1] or "None",
+                name=name,
+                inferred_type_name=one["type"] or "None",
                 default=one["default"],
                 help=(one["help"] or "").strip(),
             )
-            for one in found
+            for name, one in self._declared.items()
         ]
 
     def codify(self, parameters, comment="Parameters"):
         """The cell to inject."""
         # They are those of this notebook and of no other.
         declared, self._declared = self._declared, {}
-        lines = [f"// {comment}".rstrip()]
-        for name, value in parameters.items():
-            mutable, kind = declared.get(name, ("", None))
-            # With its type written out, a variable waits for no inference.
-            kind = kind or type_of(value)
-            lines.append(f"let {mutable}{name}: {kind} = {source(value, kind)};")
-        return "\n".join(lines) + "\n"
+        return codify(parameters, declared, comment)
+
+
+def declarations(parameters_cell):
+    """What the source of the cell declares: by name the `type`, where it is known, `mut`, `default` and `help`."""
+    found = (match.groupdict() for match in DECLARATION.finditer(parameters_cell))
+    return {one["name"]: {**one, "type": one["type"] or seen_type(one["default"])} for one in found}
+
+
+def codify(parameters, declared, comment="Parameters"):
+    """The source of a cell that sets these parameters, with their declared types."""
+    lines = [f"// {comment}".rstrip()]
+    for name, value in parameters.items():
+        one = declared.get(name, {})
+        # With its type written out, a variable waits for no inference.
+        kind = one.get("type") or type_of(value)
+        lines.append(f"let {one.get('mut') or ''}{name}: {kind} = {source(value, kind)};")
+    return "\n".join(lines) + "\n"
 
 
 def seen_type(default):
@@ -132,6 +142,8 @@ def source(value, kind):
         return f"vec![{items}]" if name == "Vec" else f"[{items}].into()"
     if name == "String":
         return f"{text_source(str(value))}.to_owned()"
+    if name == "char" and len(str(value)) == 1:
+        return char_source(str(value))
     return text_source(str(value)) if kind.strip().startswith("&") else f"{text_source(str(value))}.into()"
 
 
@@ -146,9 +158,18 @@ def float_source(value, name):
 
 def text_source(text):
     """A literal; what nobody can see is spelt out, because rustc refuses some of it."""
-    escapes = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t"}
-    shown = (escapes.get(char) or (char if char.isprintable() else f"\\u{{{ord(char):x}}}") for char in text)
-    return f'"{"".join(shown)}"'
+    return '"' + "".join(spelt(char, '"') for char in text) + '"'
+
+
+def char_source(char):
+    """A literal of one character."""
+    return "'" + spelt(char, "'") + "'"
+
+
+def spelt(char, quote):
+    """A character between such quotes."""
+    escapes = {"\\": "\\\\", quote: "\\" + quote, "\n": "\\n", "\r": "\\r", "\t": "\\t"}
+    return escapes.get(char) or (char if char.isprintable() else f"\\u{{{ord(char):x}}}")
 
 
 def json_source(value):
