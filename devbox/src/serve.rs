@@ -11,6 +11,8 @@ use crate::say::Say;
 use crate::{compile, doctor};
 
 const MIB: u64 = 1 << 20;
+/// Where the server finds keys beside its file of them.
+const KEYS: &str = "MLK8S_WORKER_KEY";
 
 /// Arguments of `serve`.
 #[derive(clap::Args)]
@@ -42,9 +44,10 @@ impl Serve {
         {
             return process::inherit(&mut command);
         }
+        let key = key(&self.more);
         let mut failed = None;
         let status = process::watch(&mut command, Duration::from_secs(1), |event| match event {
-            Event::Out(line) => failed = told(&line, say).or(failed.take()),
+            Event::Out(line) => failed = told(&line, &key, say).or(failed.take()),
             Event::Err(line) => say.line(&line),
             Event::Tick => {}
         })?;
@@ -56,8 +59,34 @@ impl Serve {
     }
 }
 
-/// Shows what the server says of itself; gives why it failed, if it says that.
-fn told(line: &str, say: &mut Say) -> Option<String> {
+/// How a notebook says which key it has, where the server wants one.
+fn key(more: &[String]) -> String {
+    let wants = more.iter().any(|word| word.starts_with("--key-file"));
+    if wants || std::env::var_os(KEYS).is_some() {
+        " --key-file FILE-WITH-ONE-KEY".to_owned()
+    } else {
+        String::new()
+    }
+}
+
+/// What others call this machine, where the server listens at all its addresses.
+fn reachable(host: &str) -> String {
+    if !matches!(host, "0.0.0.0" | "::") {
+        return if host.contains(':') {
+            format!("[{host}]")
+        } else {
+            host.to_owned()
+        };
+    }
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    match name.trim() {
+        "" => "THIS-MACHINE".to_owned(),
+        name => name.to_owned(),
+    }
+}
+
+/// Shows what the server says of itself; gives why it failed, if it says that. `key` is what a notebook must add.
+fn told(line: &str, key: &str, say: &mut Say) -> Option<String> {
     let Ok(said) = serde_json::from_str::<Value>(line) else {
         say.line(line);
         return None;
@@ -72,13 +101,13 @@ fn told(line: &str, say: &mut Say) -> Option<String> {
         ));
     } else if let Some(ready) = said.get("ready") {
         let model = ready["model"].as_str().unwrap_or_default();
-        let host = ready["host"].as_str().unwrap_or("127.0.0.1");
+        let host = reachable(ready["host"].as_str().unwrap_or("127.0.0.1"));
         say.line(&format!(
             "`{model}` is served at http://{host}:{}/v1 until Ctrl-C",
             number(&ready["port"])
         ));
         say.line(&format!(
-            "in a notebook: `%endpoint add house http://{host}:{}/v1 --model {model}`",
+            "in a notebook: `%endpoint add house http://{host}:{}/v1 --model {model}{key}`",
             number(&ready["port"])
         ));
     } else if let Some(failed) = said.get("failed") {
@@ -91,4 +120,18 @@ fn told(line: &str, say: &mut Say) -> Option<String> {
         say.line(notice["message"].as_str().unwrap_or_default());
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_notebook_elsewhere_is_told_an_address_that_it_can_reach() {
+        assert_eq!(reachable("127.0.0.1"), "127.0.0.1");
+        assert_eq!(reachable("fd00::1"), "[fd00::1]");
+        assert!(!["", "0.0.0.0", "::"].contains(&reachable("0.0.0.0").as_str()));
+        let with_keys = ["--key-file".to_owned(), "keys".to_owned()];
+        assert!(key(&with_keys).contains("--key-file"));
+    }
 }

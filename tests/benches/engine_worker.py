@@ -29,9 +29,9 @@ class Worker:
 
         self.command = program, model, *options
 
-    def another(self):
-        """One more of its kind."""
-        return Worker(*self.command)
+    def another(self, *options):
+        """One more of its kind, with more options."""
+        return Worker(*self.command, *options)
 
     def __enter__(self):
         return self

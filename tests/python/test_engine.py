@@ -118,11 +118,14 @@ def test_models_end_with_their_notebook(loaded):
     wait_until(lambda: not process.is_running() or process.status() == psutil.STATUS_ZOMBIE)
 
 
-def test_a_second_one_of_that_name_and_one_that_is_not_there_are_refused(loaded):
+def test_a_second_one_of_that_name_and_one_that_is_not_there_are_refused(loaded, tmp_path):
     twice = loaded.run(LOAD)
     assert not twice.ok and "--as NAME" in str(twice.error)
     nowhere = loaded.run("%model load no/such-model")
     assert not nowhere.ok and "HF_HUB_OFFLINE" in str(nowhere.error), nowhere
+    (tmp_path / "models").mkdir(exist_ok=True)
+    mistyped = loaded.run("%model load models/no-such-model")
+    assert not mistyped.ok and "has no `no-such-model`" in str(mistyped.error), mistyped
     unknown = loaded.run("%model unload other")
     assert not unknown.ok and "`tiny`" in str(unknown.error)
 

@@ -67,6 +67,26 @@ pub(crate) struct Record {
     pub(crate) took_s: f64,
 }
 
+/// What has become of a model that was written down.
+enum Kept {
+    Running(Box<Record>),
+    /// It belongs to another container, which has the same directory of state.
+    Elsewhere,
+    /// Or a kill left half of it.
+    Ended,
+}
+
+impl Kept {
+    fn read(file: &Path) -> Kept {
+        let text = fs::read_to_string(file).unwrap_or_default();
+        match serde_json::from_str::<Record>(&text) {
+            Ok(record) if record.process.is_running() => Kept::Running(Box::new(record)),
+            Ok(record) if !record.process.has_ended() => Kept::Elsewhere,
+            _ => Kept::Ended,
+        }
+    }
+}
+
 /// What a process says of its model when it is ready.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -103,15 +123,27 @@ impl Workers {
             .filter(|path| path.extension().is_some_and(|end| end == "json"));
         let mut records: Vec<Record> = Vec::new();
         for file in files {
-            let text = fs::read_to_string(&file).unwrap_or_default();
-            match serde_json::from_str::<Record>(&text) {
-                Ok(record) if record.process.is_running() => records.push(record),
-                // What has ended, or what a kill left half: nobody will miss it.
-                _ => drop(fs::remove_file(&file)),
+            match Kept::read(&file) {
+                Kept::Running(record) => records.push(*record),
+                Kept::Elsewhere => {}
+                Kept::Ended => self.clear(&file),
             }
         }
         records.sort_by(|a, b| a.name.cmp(&b.name));
         records
+    }
+
+    /// Removes the record of a model that has ended, unless one of its name is being loaded, or has been, just now.
+    fn clear(&self, file: &Path) {
+        let Some(name) = file.file_stem().and_then(|name| name.to_str()) else {
+            return;
+        };
+        if let Ok(Some(_claim)) = Claim::take(&self.dir(), name)
+            && matches!(Kept::read(file), Kept::Ended)
+        {
+            // If it stays, it is looked at again next time.
+            let _ = fs::remove_file(file);
+        }
     }
 
     /// The model called `name`, or the only one.

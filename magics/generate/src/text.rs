@@ -135,6 +135,11 @@ impl Text {
         text
     }
 
+    /// Why the model's chat template is of no use, where it has one that is not.
+    pub fn template_problem(&self) -> Option<String> {
+        self.template.as_ref()?.problem()
+    }
+
     /// The conversation as the model's template writes it. `messages` are those of OpenAI's API; `options` is an object
     /// whose fields the template sees, `add_generation_prompt` (true unless given) and `tools` among them.
     pub fn chat(&self, messages: &[Value], options: &Value) -> Result<String, GenerateError> {

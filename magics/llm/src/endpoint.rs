@@ -123,6 +123,11 @@ impl Endpoint {
         self.process.as_ref().is_none_or(Process::is_running)
     }
 
+    /// Whether it will never be there again.
+    fn has_ended(&self) -> bool {
+        self.process.as_ref().is_some_and(Process::has_ended)
+    }
+
     /// The key, read anew each time, because secrets are renewed.
     pub fn key(&self) -> Result<Option<Secret>, LlmError> {
         let missing = |why: String| LlmError::NoKey {
@@ -239,7 +244,7 @@ impl Endpoints {
     pub fn add(&mut self, endpoint: Endpoint) -> Result<(), LlmError> {
         self.kept
             .endpoints
-            .retain(|old| old.name != endpoint.name && old.is_there());
+            .retain(|old| old.name != endpoint.name && !old.has_ended());
         self.kept.used.get_or_insert_with(|| endpoint.name.clone());
         self.kept.endpoints.push(endpoint);
         self.save()
@@ -249,10 +254,8 @@ impl Endpoints {
     pub fn choose(&mut self, name: &str) -> Result<(), LlmError> {
         let chosen = self.get(Some(name))?;
         let all = self.all();
-        let stays = |name: &String| {
-            all.iter()
-                .any(|endpoint| endpoint.name == *name && endpoint.process.is_none())
-        };
+        let lasting: Vec<_> = all.iter().filter(|one| one.process.is_none()).collect();
+        let stays = |name: &String| lasting.iter().any(|one| one.name == *name);
         self.kept.before = match chosen.process {
             Some(_) => [self.kept.used.take(), self.kept.before.take()]
                 .into_iter()
@@ -266,7 +269,7 @@ impl Endpoints {
 
     /// Forgets those whose process has ended.
     pub fn forget_ended(&mut self) -> Result<(), LlmError> {
-        self.kept.endpoints.retain(Endpoint::is_there);
+        self.kept.endpoints.retain(|old| !old.has_ended());
         self.save()
     }
 

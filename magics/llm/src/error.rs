@@ -132,6 +132,10 @@ impl LlmError {
                 "is the model's name right, and does the address end in `/v1`? `%endpoint check {endpoint}` lists \
                  what the server has"
             ),
+            // vLLM and we say it so.
+            LlmError::Refused { message, .. } if message.contains("chat template") => {
+                "`%%ask --plain` has the model go on from the text as it is".to_owned()
+            }
             LlmError::Refused { status: 429, .. } => {
                 "the server has enough of us for now: wait, or use another endpoint".to_owned()
             }

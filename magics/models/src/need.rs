@@ -3,7 +3,6 @@
 use std::fmt;
 
 use crate::card::{Card, Kind, Shares};
-use crate::error::size;
 
 /// Tokens in one page of the engine's cache.
 const PAGE: usize = 32;
@@ -154,47 +153,6 @@ impl Need {
             vocabulary: if is_decoder { vocabulary } else { 0 },
         };
         sizes.need(plan)
-    }
-
-    /// Whether it fits into `free` bytes, as a sentence.
-    pub fn sentence(&self, free: u64) -> String {
-        let needs = format!(
-            "needs {} (weights {}, cache {}, working memory {}), and {} are free",
-            size(self.total),
-            size(self.weights),
-            size(self.cache),
-            size(self.working),
-            size(free)
-        );
-        match fits(self, free) {
-            Fit::Fits => needs,
-            Fit::TooLarge => format!("{needs}: too large, however it is loaded"),
-            Fit::Suggest(ways) => {
-                let ways: Vec<String> = ways.iter().map(|way| way.words(self.plan)).collect();
-                format!("{needs}: too large; {}", ways.join("; or "))
-            }
-        }
-    }
-}
-
-impl Suggestion {
-    fn words(&self, asked: Plan) -> String {
-        let mut changes = Vec::new();
-        if self.plan.precision != asked.precision {
-            changes.push(format!("as {}", self.plan.precision));
-        }
-        if self.plan.context != asked.context {
-            changes.push(format!("with a context of {}", self.plan.context));
-        }
-        if self.plan.sequences != asked.sequences {
-            let one = self.plan.sequences == 1;
-            changes.push(format!(
-                "with {} sequence{}",
-                self.plan.sequences,
-                if one { "" } else { "s" }
-            ));
-        }
-        format!("{} it needs {}", changes.join(" and "), size(self.bytes))
     }
 }
 

@@ -19,6 +19,7 @@ pub struct TextEncoder {
     /// Vectors of this model can be cut.
     pub(crate) nested: bool,
     at_once: Semaphore,
+    max_queued: usize,
     /// Only one batch request stands in the queue.
     batch: Mutex<()>,
     running: AtomicU64,
@@ -27,13 +28,14 @@ pub struct TextEncoder {
 }
 
 impl TextEncoder {
-    /// An encoder that works at `at_once` requests at a time; `nested` when the first numbers of its vectors are good
-    /// vectors, too.
-    pub fn new(encoder: Encoder, at_once: usize, nested: bool) -> TextEncoder {
+    /// An encoder that works at `at_once` requests at a time, while `max_queued` others may wait; `nested` when the first
+    /// numbers of its vectors are good vectors, too.
+    pub fn new(encoder: Encoder, at_once: usize, max_queued: usize, nested: bool) -> TextEncoder {
         TextEncoder {
             encoder: Arc::new(encoder),
             nested,
             at_once: Semaphore::new(at_once.max(1)),
+            max_queued,
             batch: Mutex::new(()),
             running: AtomicU64::new(0),
             waiting: Default::default(),
@@ -52,6 +54,10 @@ impl TextEncoder {
         texts: Vec<String>,
         class: Class,
     ) -> Result<Embeddings, Refusal> {
+        let queued: u64 = self.load().waiting.iter().sum();
+        if queued >= self.max_queued as u64 {
+            return Err(Refusal::queue_full(queued as usize));
+        }
         let mut all = Embeddings {
             n_dims: self.info().n_dims,
             values: Vec::with_capacity(texts.len() * self.info().n_dims),

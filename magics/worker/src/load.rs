@@ -29,6 +29,11 @@ pub(crate) fn load(
         }
     }
     let (loaded, device) = decoder(path, settings, progress)?;
+    if let Some(why) = loaded.text.template_problem() {
+        report::notice(&format!(
+            "the chat template of this model cannot be read, so it completes texts and does not chat: {why}"
+        ));
+    }
     let summary = json!({
         "device": match device {
             Device::Cpu => "cpu".to_owned(),
@@ -47,6 +52,7 @@ pub(crate) fn load(
             reserved_interactive: reserved(settings.slots.into()),
             max_queued: settings.max_queued,
             cache_bytes: settings.cache_bytes,
+            prefix_cache: !settings.no_prefix_cache,
             threads: settings.threads,
             ..EngineSettings::default()
         },
@@ -74,7 +80,8 @@ fn encoder_of(encoder: Encoder, path: &Path, settings: &Settings) -> Served {
     });
     let at_once = settings.threads.unwrap_or_else(rayon::current_num_threads);
     let nested = is_nested(&json_in(path, "config.json"));
-    Served::encoder(TextEncoder::new(encoder, at_once, nested), summary)
+    let encoder = TextEncoder::new(encoder, at_once, settings.max_queued, nested);
+    Served::encoder(encoder, summary)
 }
 
 /// Loads a decoder where it was asked for, or, where nothing was asked for, on the GPU if that goes well.

@@ -43,6 +43,9 @@ pub struct Settings {
     /// Memory for keys and values, e.g. 2G
     #[arg(long, default_value = "1G", value_parser = bytes)]
     pub cache_bytes: u64,
+    /// Compute every prompt from its beginning, rather than take what it shares with an earlier one
+    #[arg(long)]
+    pub no_prefix_cache: bool,
     /// Where the model runs: cpu, cuda, cuda:N, or auto
     #[arg(long, default_value = "auto", value_parser = place)]
     pub device: Place,

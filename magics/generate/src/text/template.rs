@@ -40,6 +40,15 @@ impl Template {
         }
     }
 
+    /// Why it can't run.
+    pub(super) fn problem(&self) -> Option<String> {
+        match &self.environment {
+            Ok(_) => None,
+            Err(GenerateError::Template { reason }) => Some(reason.clone()),
+            Err(error) => Some(error.to_string()),
+        }
+    }
+
     pub(super) fn render(
         &self,
         messages: &[Json],

@@ -13,6 +13,9 @@ pub struct Process {
     started: u64,
     /// In which world of processes: the run of the machine, and the namespace of its numbers.
     world: String,
+    /// What the machine or the container is called.
+    #[serde(default)]
+    host: String,
 }
 
 impl Process {
@@ -22,7 +25,19 @@ impl Process {
             id,
             started: started(id)?,
             world: world()?,
+            host: host(),
         })
+    }
+
+    /// Whether it has certainly ended. One of another container, whose directory of state this may be too, is neither
+    /// running for us nor ours to forget; one of an earlier run of this machine has ended.
+    pub fn has_ended(&self) -> bool {
+        if self.is_running() {
+            return false;
+        }
+        let Some(here) = world() else { return false };
+        let run = |world: &str| world.split(' ').next().map(str::to_owned);
+        self.world == here || (self.host == host() && run(&self.world) != run(&here))
     }
 
     /// Whether it runs, and can be reached from here.
@@ -53,6 +68,11 @@ fn started(id: u32) -> Option<u64> {
     fields.nth(18)?.parse().ok()
 }
 
+fn host() -> String {
+    let name = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    name.trim().to_owned()
+}
+
 fn world() -> Option<String> {
     let run = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
     let numbers = fs::read_link("/proc/self/ns/pid").ok()?;
@@ -80,8 +100,27 @@ mod tests {
             ..process.clone()
         };
         assert!(!later.is_running() && !elsewhere.is_running());
+        assert!(later.has_ended() && !process.has_ended());
         child.kill().unwrap();
         child.wait().unwrap();
         assert!(!process.is_running() && Process::of(child.id()).is_none());
+        assert!(process.has_ended());
+    }
+
+    #[test]
+    fn one_of_another_container_is_not_ours_to_forget() {
+        let here = Process::of(std::process::id()).unwrap();
+        let (run, _) = here.world.split_once(' ').unwrap();
+        let of = |world: String, host: &str| Process {
+            world,
+            host: host.to_owned(),
+            ..here.clone()
+        };
+        let beside = of(format!("{run} pid:[1]"), &here.host);
+        let on_another_node = of("0-0 pid:[1]".to_owned(), "another-pod");
+        let before_a_restart = of("0-0 pid:[1]".to_owned(), &here.host);
+        assert!(!beside.is_running() && !beside.has_ended());
+        assert!(!on_another_node.is_running() && !on_another_node.has_ended());
+        assert!(before_a_restart.has_ended());
     }
 }

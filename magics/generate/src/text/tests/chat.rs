@@ -224,6 +224,12 @@ fn errors_say_what_is_wrong() {
         .unwrap_err()
         .to_string();
     assert!(error.contains("syntax error"), "{error}");
+    let broken = Special {
+        chat_template: Some("{% if %}".into()),
+        ..Special::default()
+    };
+    let why = Text::from_tokenizer(toy::tokenizer(), broken).template_problem();
+    assert!(why.is_some_and(|why| why.contains("syntax error")));
     let image =
         json!([{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}]);
     let error = chat(PHI3, &image, &Value::Null).unwrap_err().to_string();
