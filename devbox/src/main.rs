@@ -7,7 +7,10 @@ mod chores;
 mod cluster;
 mod compile;
 mod counts;
+mod cuda;
+mod dist;
 mod doctor;
+mod image;
 mod jupyter;
 mod lock;
 mod machine;
@@ -54,6 +57,12 @@ enum Command {
     Serve(serve::Serve),
     /// Render, check and apply the manifests of this repository; look at the cluster; reach what is in it
     Cluster(cluster::Cluster),
+    /// Build, test and list container images
+    Image(image::Command),
+    /// Make one folder of everything that a machine needs to run the product
+    Dist(dist::Dist),
+    /// Build what is not built by itself: `cuda`, the program that runs models on GPUs
+    Build(cuda::Build),
     /// Show what this machine has, what is missing and how to get it
     Doctor,
     /// Install the kernel for your own Jupyter
@@ -77,6 +86,9 @@ fn main() -> ExitCode {
         Command::Lab(lab) => lab.run(&places, &mut say),
         Command::Serve(serve) => serve.run(&places, &mut say),
         Command::Cluster(cluster) => cluster.run(&places, &mut say),
+        Command::Image(image) => image.run(&places, &mut say),
+        Command::Dist(dist) => dist.run(&places, &mut say),
+        Command::Build(build) => build.run(&places, &mut say),
         Command::Doctor => doctor::run(&places, &mut say),
         Command::Install(install) => install.run(&places, &mut say),
         Command::Bench(bench) => bench.run(&places, &mut say),

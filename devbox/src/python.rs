@@ -138,6 +138,20 @@ pub(crate) const TESTS: Lock = Lock {
     what: "the test tools",
 };
 
+/// NVIDIA's compiler, for the program that runs models on GPUs.
+pub(crate) const CUDA: Lock = Lock {
+    path: "devbox/python/cuda.txt",
+    stamp: "mlk8s-cuda.lock",
+    what: "NVIDIA's compiler for CUDA",
+};
+
+/// What packs the wheel.
+pub(crate) const WHEEL: Lock = Lock {
+    path: "devbox/python/wheel.txt",
+    stamp: "mlk8s-wheel.lock",
+    what: "the packer of wheels",
+};
+
 /// Makes the environment hold the packages of `locks` and our own; does nothing where it already does.
 pub(crate) fn prepare(
     places: &Places,
@@ -174,13 +188,42 @@ fn prepare_others(places: &Places, say: &mut Say, python: &Python, locks: &[Lock
         .iter()
         .map(|lock| places.root.join(lock.path))
         .collect();
-    install(places, say, &paths)?;
+    install(places, say, &paths, None)?;
     for lock in &missing {
         let stamp = wanted_stamp(places, python, lock)?;
         fs::write(places.venv.join(lock.stamp), stamp).context("marking the environment")?;
     }
     let text = format!("installed {names} for Python {}", python.version_text());
     say.done("Python", &text, started.elapsed());
+    Ok(())
+}
+
+/// Puts the packages of `lock` into a folder of their own, with the environment's installer; does nothing where they are.
+pub(crate) fn unpack(places: &Places, say: &mut Say, lock: &Lock, folder: &Path) -> Result<()> {
+    let started = Instant::now();
+    let path = places.root.join(lock.path);
+    let text =
+        fs::read_to_string(&path).with_context(|| format!("reading `{}`", path.display()))?;
+    let stamp = folder.join(lock.stamp);
+    if fs::read_to_string(&stamp).is_ok_and(|old| old == text) {
+        return Ok(());
+    }
+    say.heading(&format!(
+        "Fetching {} into `{}`",
+        lock.what,
+        places.short(folder)
+    ));
+    // What another version left behind must not be found; the folder lies in our state.
+    if folder.exists() {
+        fs::remove_dir_all(folder).with_context(|| format!("removing `{}`", folder.display()))?;
+    }
+    install(places, say, &[path], Some(folder))?;
+    fs::write(&stamp, text).context("marking the folder")?;
+    say.done(
+        "Python",
+        &format!("fetched {}", lock.what),
+        started.elapsed(),
+    );
     Ok(())
 }
 
@@ -277,13 +320,16 @@ pub(crate) fn install_command(places: &Places) -> Command {
     command
 }
 
-fn install(places: &Places, say: &mut Say, locks: &[PathBuf]) -> Result<()> {
+fn install(places: &Places, say: &mut Say, locks: &[PathBuf], target: Option<&Path>) -> Result<()> {
     let started = Instant::now();
     let mut command = install_command(places);
     // Wheels only: nothing is compiled, and no code of a package runs at installation. The locks name all that is needed.
     command.args(["--require-hashes", "--no-deps", "--only-binary", ":all:"]);
     for lock in locks {
         command.arg("-r").arg(lock);
+    }
+    if let Some(target) = target {
+        command.arg("--target").arg(target);
     }
     let mut said = Vec::new();
     let status = process::watch(&mut command, Duration::from_secs(1), |event| {

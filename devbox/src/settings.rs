@@ -101,6 +101,13 @@ pub(crate) fn told_by_cargo_run() -> impl Iterator<Item = OsString> {
     })
 }
 
+/// The certificates that this machine trusts, where they are not the usual ones.
+pub(crate) fn certificates() -> Option<PathBuf> {
+    non_empty("SSL_CERT_FILE")
+        .map(PathBuf::from)
+        .filter(|path| path.is_file())
+}
+
 fn non_empty(name: &str) -> Option<OsString> {
     env::var_os(name).filter(|value| !value.is_empty())
 }

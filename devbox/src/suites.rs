@@ -21,6 +21,13 @@ pub(crate) struct Test {
 }
 
 impl Test {
+    /// Only tests with `filter` in their name.
+    pub(crate) fn of(filter: &str) -> Test {
+        Test {
+            filter: Some(filter.to_owned()),
+        }
+    }
+
     /// Sets everything up as `run` does, then runs every suite.
     pub(crate) fn run(&self, places: &Places, say: &mut Say) -> Result<()> {
         let python = doctor::check(places, say)?;
@@ -41,6 +48,7 @@ impl Test {
                 python::JUPYTER,
                 python::MODELS,
                 python::CLUSTER,
+                python::WHEEL,
                 python::TESTS,
             ],
         )?;

@@ -57,7 +57,14 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("ra_ap_ide_db::", &["kernel/src/language/analysis"]),
     ("ra_ap_project_model::", &["kernel/src/language/analysis"]),
     ("ra_ap_syntax::", &["kernel/src/language"]),
-    ("libloading::", &["magics/prelude", "magics/clustering"]),
+    (
+        "libloading::",
+        &[
+            "magics/prelude",
+            "magics/clustering",
+            "magics/generate/src/model/cuda/tests",
+        ],
+    ),
     (
         "polars::",
         &[
@@ -82,7 +89,14 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("k8s_openapi::", &["magics/cluster"]),
     ("llguidance::", &["magics/generate"]),
     ("nvml_wrapper::", &["magics/catalog/src/gpu"]),
-    ("cudarc::", &["magics/clustering", "tests/programs"]),
+    (
+        "cudarc::",
+        &[
+            "magics/clustering",
+            "magics/generate/src/model/cuda",
+            "tests/programs",
+        ],
+    ),
     (
         "tokenizers::",
         &[

@@ -53,6 +53,14 @@ pub enum GenerateError {
         /// What is wrong with it.
         reason: String,
     },
+    /// The GPU that was asked for is not there, or is of no use.
+    #[error("GPU {number} can't be used: {reason}")]
+    Gpu {
+        /// Its number, from 0 on.
+        number: usize,
+        /// Why not.
+        reason: String,
+    },
     /// The device has no room left.
     #[error("out of memory: {reason}")]
     OutOfMemory {

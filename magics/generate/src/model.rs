@@ -1,6 +1,9 @@
 //! A model from its files: configuration and weights become a decoder, and the tokenizer comes with it.
 
+mod batch;
 mod config;
+#[cfg(any(test, feature = "cuda"))]
+mod cuda;
 mod description;
 mod gguf;
 mod gguf_config;
@@ -15,6 +18,8 @@ use std::path::Path;
 use crate::error::GenerateError;
 use crate::forward::Forward;
 use crate::text::{Special, Text};
+#[cfg(feature = "cuda")]
+pub use cuda::gpu;
 use description::Description;
 use gguf::Gguf;
 use processor::Decoder;
@@ -24,11 +29,11 @@ use weights::Source;
 /// In which numbers the weights are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Precision {
-    /// As stored; on the processor bf16 and f16 become f32.
+    /// As stored; on the processor bf16 and f16 become f32, on a GPU f32 and f16 become bf16.
     Stored,
     /// 32 bits, quantised weights included.
     F32,
-    /// 16 bits, on a GPU; on the processor as `Stored`.
+    /// 16 bits, on a GPU, quantised weights included; on the processor as `Stored`.
     Bf16,
     /// Eight bits in blocks of 32; embeddings that are not the head, and norms, stay as they are.
     Q8_0,
@@ -113,26 +118,43 @@ pub fn load(
     })
 }
 
-/// Builds the decoder for the device; a decoder for another kind of device goes beside [`processor`].
+/// Builds the decoder for the device.
 fn build(
     description: Description,
     source: &dyn Source,
     settings: &LoadSettings,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<(Box<dyn Forward>, Summary), GenerateError> {
-    if let Device::Cuda(number) = settings.device {
-        let reason = format!("this build has no decoder for GPU {number}");
-        return Err(GenerateError::Model { reason });
-    }
     let architecture = description.architecture.clone();
-    let decoder = Decoder::new(description, source, settings.precision, progress)?;
-    let summary = Summary {
-        architecture,
-        n_parameters: decoder.n_parameters(),
-        precision: decoder.precision(),
-        bytes: decoder.n_bytes(),
-    };
-    Ok((Box::new(decoder), summary))
+    match settings.device {
+        Device::Cpu => {
+            let decoder = Decoder::new(description, source, settings.precision, progress)?;
+            let summary = Summary {
+                architecture,
+                n_parameters: decoder.n_parameters(),
+                precision: decoder.precision(),
+                bytes: decoder.n_bytes(),
+            };
+            Ok((Box::new(decoder), summary))
+        }
+        #[cfg(feature = "cuda")]
+        Device::Cuda(number) => {
+            let precision = settings.precision;
+            let decoder = cuda::load(number, description, source, precision, progress)?;
+            let summary = Summary {
+                architecture,
+                n_parameters: decoder.n_parameters(),
+                precision: decoder.precision(),
+                bytes: decoder.n_bytes(),
+            };
+            Ok((Box::new(decoder), summary))
+        }
+        #[cfg(not(feature = "cuda"))]
+        Device::Cuda(number) => Err(GenerateError::Gpu {
+            number,
+            reason: "this program is the one for processors".to_owned(),
+        }),
+    }
 }
 
 /// The special tokens and the chat template of a GGUF file.

@@ -115,7 +115,11 @@ fn of_model(error: &GenerateError) -> &'static str {
             "config.json and the weights must be of the same model: fetch it again"
         }
         GenerateError::OutOfMemory { .. } => {
-            "`--precision q8_0` or `q4k`, a smaller `--context` or fewer `--slots` need less"
+            "`--precision q8_0` or `q4k`, a smaller `--context`, `--cache-bytes` or fewer `--slots` need less"
+        }
+        GenerateError::Gpu { .. } => {
+            "`--device cpu` goes without; `nvidia-smi` shows which GPUs there are, `cargo devbox build cuda` builds the \
+             program for them"
         }
         GenerateError::CacheTooSmall { .. } => "give more `--cache-bytes`, or fewer `--slots`",
         GenerateError::Unsupported { .. } => {

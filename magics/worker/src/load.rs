@@ -54,10 +54,19 @@ pub(crate) fn load(
             cache_bytes: settings.cache_bytes,
             prefix_cache: !settings.no_prefix_cache,
             threads: settings.threads,
+            step_tokens: step_tokens(device),
             ..EngineSettings::default()
         },
     )?;
     Ok(Served::writer(engine, vectors(path, settings), summary))
+}
+
+/// Tokens of a step at most: on a GPU it takes that many until its processors are busy.
+fn step_tokens(device: Device) -> usize {
+    match device {
+        Device::Cpu => EngineSettings::default().step_tokens,
+        Device::Cuda(_) => 2048,
+    }
 }
 
 /// An eighth of the slots, and one at least, is kept for people.

@@ -4,5 +4,5 @@ mod damage;
 mod families;
 mod loading;
 mod quantised;
-mod ragged;
-mod tiny;
+pub(super) mod ragged;
+pub(super) mod tiny;

@@ -7,8 +7,9 @@ use super::matrix::{Matrix, Product, multiply};
 use super::reader::Reader;
 use super::steps::{Angles, Norm, cap};
 use crate::error::GenerateError;
-use crate::forward::{Batch, Forward, PAGE, Shape};
+use crate::forward::{Batch, Forward, Shape};
 use crate::model::Precision;
+use crate::model::batch::check;
 use crate::model::description::Description;
 use crate::model::weights::{Source, Weight, take};
 
@@ -106,7 +107,8 @@ impl Decoder {
 
     /// Normalised hidden states of the wanted rows.
     fn run(&mut self, batch: &Batch) -> Result<Vec<f32>, GenerateError> {
-        self.check(batch)?;
+        let n_pages = self.caches.first().map_or(0, Cache::n_pages);
+        check(batch, n_pages, &self.shape)?;
         let hidden = self.description.hidden;
         let mut x = self.embed(&batch.tokens);
         let positions = batch
@@ -170,57 +172,6 @@ impl Decoder {
         }
         x
     }
-
-    /// Refuses a batch that would read or write where nothing is.
-    fn check(&self, batch: &Batch) -> Result<(), GenerateError> {
-        let n = batch.tokens.len();
-        let n_pages = self.caches.first().map_or(0, Cache::n_pages);
-        let mut next = 0;
-        for (number, part) in batch.parts.iter().enumerate() {
-            let wrong = if part.start != next || part.len == 0 || part.len > part.length {
-                format!(
-                    "rows {}+{} of length {} behind row {next}",
-                    part.start, part.len, part.length
-                )
-            } else if part.pages.len() < part.length.div_ceil(PAGE) {
-                format!("{} pages for {} tokens", part.pages.len(), part.length)
-            } else if let Some(page) = part.pages.iter().find(|page| **page as usize >= n_pages) {
-                format!("page {page} of {n_pages}")
-            } else if part.length > self.shape.context {
-                format!(
-                    "{} tokens in a context of {}",
-                    part.length, self.shape.context
-                )
-            } else {
-                next += part.len;
-                continue;
-            };
-            return Err(step(format!("part {number} of a batch: {wrong}")));
-        }
-        if next != n {
-            return Err(step(format!(
-                "a batch of {n} tokens whose parts have {next}"
-            )));
-        }
-        let vocabulary = self.shape.vocabulary;
-        if let Some(token) = batch
-            .tokens
-            .iter()
-            .find(|token| **token as usize >= vocabulary)
-        {
-            return Err(step(format!(
-                "token {token} in a vocabulary of {vocabulary}"
-            )));
-        }
-        match batch.rows.iter().find(|row| **row >= n) {
-            Some(row) => Err(step(format!("row {row} of a batch of {n}"))),
-            None => Ok(()),
-        }
-    }
-}
-
-fn step(reason: String) -> GenerateError {
-    GenerateError::Step { reason }
 }
 
 impl Forward for Decoder {

@@ -1,5 +1,7 @@
 //! Every family from safetensors: logits as those of candle-transformers.
 
+use std::path::Path;
+
 use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
 use candle_transformers::models::{gemma2, gemma3, llama, mistral, phi3, qwen2, qwen3};
@@ -9,6 +11,7 @@ use super::ragged::{batches, check, difference, sequences};
 use super::tiny::{Tiny, VOCABULARY, config, from_dir};
 use crate::forward::Forward;
 use crate::model::Precision;
+use crate::model::cuda;
 
 fn builder(tiny: &Tiny) -> VarBuilder<'static> {
     VarBuilder::from_tensors(tiny.tensors.clone(), DType::F32, &Device::Cpu)
@@ -29,6 +32,14 @@ fn parsed<T: serde::de::DeserializeOwned>(config: &Value) -> T {
     serde_json::from_value(config.clone()).unwrap()
 }
 
+/// The decoder of the processor, and that of cards with its kernels built for the processor.
+fn decoders(dir: &Path) -> [Box<dyn Forward>; 2] {
+    [
+        Box::new(from_dir(dir, Precision::Stored)),
+        Box::new(cuda::tests::from_dir(dir, Precision::F32)),
+    ]
+}
+
 /// Compares a family whose oracle has the usual methods.
 macro_rules! compare {
     ($family:expr, $more:expr, $oracle:expr, |$model:ident, $config:ident, $weights:ident| $new:expr) => {{
@@ -40,11 +51,12 @@ macro_rules! compare {
         let $weights = builder(&tiny);
         let mut $model = $new;
         let dir = tiny.write();
-        let mut decoder = from_dir(dir.path(), Precision::Stored);
-        check($family, &mut decoder, &mut |tokens| {
-            $model.clear_kv_cache();
-            last(&$model.forward(&input(tokens), 0).unwrap())
-        });
+        for decoder in &mut decoders(dir.path()) {
+            check($family, decoder.as_mut(), &mut |tokens| {
+                $model.clear_kv_cache();
+                last(&$model.forward(&input(tokens), 0).unwrap())
+            });
+        }
     }};
 }
 
@@ -54,11 +66,12 @@ fn compare_llama(more: &Value) {
     let config = parsed.into_config(false);
     let model = llama::Llama::load(builder(&tiny), &config).unwrap();
     let dir = tiny.write();
-    let mut decoder = from_dir(dir.path(), Precision::Stored);
-    check("llama", &mut decoder, &mut |tokens| {
-        let mut cache = llama::Cache::new(false, DType::F32, &config, &Device::Cpu).unwrap();
-        last(&model.forward(&input(tokens), 0, &mut cache).unwrap())
-    });
+    for decoder in &mut decoders(dir.path()) {
+        check("llama", decoder.as_mut(), &mut |tokens| {
+            let mut cache = llama::Cache::new(false, DType::F32, &config, &Device::Cpu).unwrap();
+            last(&model.forward(&input(tokens), 0, &mut cache).unwrap())
+        });
+    }
 }
 
 #[test]

@@ -6,7 +6,7 @@ use crate::forward::{Batch, Forward, PAGE, Part};
 pub(super) type Oracle<'a> = dyn FnMut(&[u32]) -> Vec<f32> + 'a;
 
 /// Tokens of four sequences.
-pub(super) fn sequences(vocabulary: u32) -> Vec<Vec<u32>> {
+pub(in crate::model) fn sequences(vocabulary: u32) -> Vec<Vec<u32>> {
     let mut random = fastrand::Rng::with_seed(11);
     [70, 34, 7, 33]
         .iter()
@@ -26,7 +26,7 @@ const STEPS: [&[(usize, usize)]; 6] = [
 ];
 
 /// The batches of all steps, every row wanted; with each the sequence and the tokens seen by each row.
-pub(super) fn batches(sequences: &[Vec<u32>]) -> Vec<(Batch, Vec<Vec<u32>>)> {
+pub(in crate::model) fn batches(sequences: &[Vec<u32>]) -> Vec<(Batch, Vec<Vec<u32>>)> {
     let mut pages: Vec<u32> = (0..12).collect();
     fastrand::Rng::with_seed(5).shuffle(&mut pages);
     let mut of: Vec<Vec<u32>> = vec![Vec::new(); sequences.len()];
@@ -73,7 +73,7 @@ pub(super) fn errors(model: &mut dyn Forward, oracle: &mut Oracle<'_>) -> Vec<f3
 }
 
 /// The largest difference between two rows, relative to the largest value.
-pub(super) fn difference(found: &[f32], wanted: &[f32]) -> f32 {
+pub(in crate::model) fn difference(found: &[f32], wanted: &[f32]) -> f32 {
     assert_eq!(found.len(), wanted.len());
     let largest = wanted.iter().fold(0.0_f32, |most, x| most.max(x.abs()));
     let worst = found.iter().zip(wanted).map(|(a, b)| (a - b).abs());

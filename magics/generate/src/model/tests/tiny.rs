@@ -14,14 +14,14 @@ use crate::model::processor::Decoder;
 use crate::model::safetensors::Shards;
 use crate::model::{Precision, config, gguf_config};
 
-pub(super) const VOCABULARY: usize = 300;
+pub(in crate::model) const VOCABULARY: usize = 300;
 
 /// A model's configuration and weights.
-pub(super) struct Tiny {
-    pub(super) config: Json,
-    pub(super) tensors: HashMap<String, Tensor>,
+pub(in crate::model) struct Tiny {
+    pub(in crate::model) config: Json,
+    pub(in crate::model) tensors: HashMap<String, Tensor>,
     /// What a GGUF file has beside the configuration.
-    pub(super) metadata: Vec<(String, Value)>,
+    pub(in crate::model) metadata: Vec<(String, Value)>,
 }
 
 fn random(random: &mut fastrand::Rng, shape: &[usize], scale: f32, centre: f32) -> Tensor {
@@ -33,7 +33,7 @@ fn random(random: &mut fastrand::Rng, shape: &[usize], scale: f32, centre: f32) 
 }
 
 /// The configuration of a family with what is common to all, and other settings over it.
-pub(super) fn config(family: &str, more: &Json) -> Json {
+pub(in crate::model) fn config(family: &str, more: &Json) -> Json {
     let mut config = json!({
         "model_type": family, "vocab_size": VOCABULARY, "hidden_size": 64, "intermediate_size": 96,
         "num_hidden_layers": 3, "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 16,
@@ -48,7 +48,7 @@ pub(super) fn config(family: &str, more: &Json) -> Json {
 
 impl Tiny {
     /// Random weights for a configuration.
-    pub(super) fn new(config: Json, seed: u64) -> Self {
+    pub(in crate::model) fn new(config: Json, seed: u64) -> Self {
         let number = |key: &str| config[key].as_u64().unwrap() as usize;
         let family = config["model_type"].as_str().unwrap();
         let (hidden, ffn, dim) = (
@@ -118,7 +118,7 @@ impl Tiny {
     }
 
     /// Writes the model as a directory.
-    pub(super) fn write(&self) -> TempDir {
+    pub(in crate::model) fn write(&self) -> TempDir {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("config.json"), self.config.to_string()).unwrap();
         candle_core::safetensors::save(&self.tensors, dir.path().join("model.safetensors"))
@@ -127,7 +127,7 @@ impl Tiny {
     }
 
     /// Writes the model as a GGUF file in the formats that `dtype` gives; norms and biases stay in single precision.
-    pub(super) fn write_gguf(
+    pub(in crate::model) fn write_gguf(
         &self,
         architecture: &str,
         dtype: impl Fn(&str) -> GgmlDType,
@@ -227,7 +227,7 @@ fn gguf_name(name: &str, gemma: bool) -> String {
 }
 
 /// The decoder of a directory.
-pub(super) fn from_dir(dir: &Path, precision: Precision) -> Decoder {
+pub(in crate::model) fn from_dir(dir: &Path, precision: Precision) -> Decoder {
     let config = std::fs::read_to_string(dir.join("config.json")).unwrap();
     let description = config::describe(&config, None).unwrap();
     let shards = Shards::open(dir, &description).unwrap();
@@ -235,7 +235,7 @@ pub(super) fn from_dir(dir: &Path, precision: Precision) -> Decoder {
 }
 
 /// The decoder of a GGUF file.
-pub(super) fn from_gguf(path: &Path, precision: Precision) -> Decoder {
+pub(in crate::model) fn from_gguf(path: &Path, precision: Precision) -> Decoder {
     let gguf = Gguf::open(path).unwrap();
     let description = gguf_config::describe(&gguf, None).unwrap();
     Decoder::new(description, &gguf, precision, &mut |_, _| {}).unwrap()

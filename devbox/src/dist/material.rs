@@ -1,0 +1,131 @@
+//! The bill of materials: every crate and Python package of the product, as `CycloneDX` 1.6 has it.
+//!
+//! See <https://cyclonedx.org/docs/1.6/json/>. The hashes are those of the lock files: of the archives as the registries
+//! hand them out.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use serde_json::{Value, json};
+
+use crate::places::Places;
+use crate::python;
+
+/// Writes the bill for the crates `packages` and the locked packages of Python.
+pub(super) fn write(places: &Places, packages: &[&Value], to: &Path) -> Result<()> {
+    let read = |path: &str| {
+        fs::read_to_string(places.root.join(path)).with_context(|| format!("reading `{path}`"))
+    };
+    let hashes = crate_hashes(&read("Cargo.lock")?);
+    let mut components: Vec<Value> = packages
+        .iter()
+        .map(|package| of_crate(package, &hashes))
+        .collect();
+    components.extend(of_python(&read(python::JUPYTER.path)?));
+    let bill = json!({
+        "bomFormat": "CycloneDX",
+        "specVersion": "1.6",
+        "version": 1,
+        "metadata": {
+            "component": {
+                "type": "application",
+                "bom-ref": "mlk8s",
+                "name": "mlk8s",
+                "version": env!("CARGO_PKG_VERSION"),
+                "licenses": [{ "expression": "MIT OR Apache-2.0" }],
+            },
+        },
+        "components": components,
+    });
+    fs::write(to, format!("{bill:#}\n")).context("writing the bill of materials")
+}
+
+fn of_crate(package: &Value, hashes: &BTreeMap<(String, String), String>) -> Value {
+    let word = |name: &str| package[name].as_str().unwrap_or_default().to_owned();
+    let (name, version) = (word("name"), word("version"));
+    let reference = format!("pkg:cargo/{name}@{version}");
+    let mut component = json!({
+        "type": "library",
+        "bom-ref": reference,
+        "purl": reference,
+        "name": name,
+        "version": version,
+        // Old crates write a slash for `OR`.
+        "licenses": [{ "expression": word("license").replace('/', " OR ").replace("  ", " ") }],
+    });
+    if let Some(hash) = hashes.get(&(name, version)) {
+        component["hashes"] = json!([{ "alg": "SHA-256", "content": hash }]);
+    }
+    component
+}
+
+/// The hashes in `Cargo.lock`, by name and version.
+fn crate_hashes(lock: &str) -> BTreeMap<(String, String), String> {
+    let mut hashes = BTreeMap::new();
+    for block in lock.split("[[package]]").skip(1) {
+        let value = |key: &str| {
+            let line = block
+                .lines()
+                .find_map(|line| line.strip_prefix(key)?.strip_prefix(" = "));
+            line.map(|line| line.trim_matches('"').to_owned())
+        };
+        if let (Some(name), Some(version), Some(hash)) =
+            (value("name"), value("version"), value("checksum"))
+        {
+            hashes.insert((name, version), hash);
+        }
+    }
+    hashes
+}
+
+/// The packages that a lock of Python pins; one that is pinned for several Pythons comes once for each version.
+fn of_python(lock: &str) -> Vec<Value> {
+    let mut components = BTreeMap::new();
+    for line in lock.lines().filter(|line| !line.starts_with([' ', '#'])) {
+        let Some((name, rest)) = line.split_once("==") else {
+            continue;
+        };
+        let version = rest.split([' ', ';', '\\']).next().unwrap_or_default();
+        let reference = format!("pkg:pypi/{name}@{version}");
+        let component = json!({
+            "type": "library", "bom-ref": reference, "purl": reference, "name": name, "version": version,
+        });
+        components.insert(reference, component);
+    }
+    components.into_values().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_crate_has_the_hash_of_its_archive() {
+        let lock = "version = 4\n\n[[package]]\nname = \"adler2\"\nversion = \"2.0.1\"\nchecksum = \"3201\"\n\n\
+                    [[package]]\nname = \"ours\"\nversion = \"0.1.0\"\ndependencies = [\n \"adler2\",\n]\n";
+        let hashes = crate_hashes(lock);
+        let package = |name: &str, version: &str| json!({ "name": name, "version": version, "license": "0BSD/MIT" });
+        let component = of_crate(&package("adler2", "2.0.1"), &hashes);
+        assert_eq!(component["hashes"][0]["content"], "3201");
+        assert_eq!(component["licenses"][0]["expression"], "0BSD OR MIT");
+        assert_eq!(
+            of_crate(&package("ours", "0.1.0"), &hashes)["hashes"],
+            Value::Null
+        );
+    }
+
+    #[test]
+    fn packages_of_python_are_read_from_the_lock() {
+        let lock = "anyio==4.12.1 ; python_full_version < '3.10' \\\n    --hash=sha256:00\nattrs==26.1.0 \\\n";
+        let references: Vec<Value> = of_python(lock)
+            .iter()
+            .map(|one| one["purl"].clone())
+            .collect();
+        assert_eq!(
+            references,
+            ["pkg:pypi/anyio@4.12.1", "pkg:pypi/attrs@26.1.0"]
+        );
+    }
+}

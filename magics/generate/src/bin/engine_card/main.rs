@@ -1,0 +1,53 @@
+//! `mlk8s-engine-card`: checks the decoder for GPUs against that of the processor on this machine's card, and times it.
+//!
+//! `check` compares logits on tiny random models of every family; `time` runs a random model of 8 billion weights. Each
+//! result is a line of words between tabs, for the script that makes a table of them.
+
+mod check;
+mod models;
+mod time;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+/// There is no card.
+const NO_CARD: u8 = 3;
+
+fn main() -> ExitCode {
+    let mut out = std::io::stdout();
+    let card = match mlk8s_generate::gpu(0) {
+        Ok(card) => card,
+        Err(error) => {
+            tell(&mut out, &["unavailable", &error.to_string()]);
+            return ExitCode::from(NO_CARD);
+        }
+    };
+    tell(&mut out, &["device", &card]);
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let done = match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["check"] => check::run(&mut out),
+        ["time", folder] => time::run(folder.as_ref(), &mut out),
+        _ => Err("usage: mlk8s-engine-card check | time FOLDER-WITH-18-GB".into()),
+    };
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            tell(&mut out, &["error", &error.to_string()]);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// What any part of this program can fail with.
+type Failure = Box<dyn std::error::Error>;
+
+/// Writes a line; nobody reads on where that fails.
+fn tell(out: &mut dyn Write, words: &[&str]) {
+    let line: Vec<String> = words
+        .iter()
+        .map(|word| word.replace(['\t', '\n'], " "))
+        .collect();
+    let _ = writeln!(out, "{}", line.join("\t"));
+    let _ = out.flush();
+}

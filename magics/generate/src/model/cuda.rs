@@ -1,0 +1,55 @@
+//! The decoder on an NVIDIA GPU: products by cuBLAS through candle, everything between them by own kernels, a paged cache.
+//!
+//! The step is written against tensors of any device and a launcher of kernels. On a card that is the driver, with
+//! kernels that NVRTC compiles when a model is loaded, for this card and for what this model needs. Tests launch the same
+//! sources, built for the processor, so that the whole decoder is checked without a card.
+
+mod attention;
+#[cfg(feature = "cuda")]
+mod card;
+#[cfg(feature = "cuda")]
+mod compile;
+mod decoder;
+mod launch;
+mod layer;
+mod matrix;
+mod plan;
+mod reader;
+mod source;
+#[cfg(test)]
+pub(super) mod tests;
+
+#[cfg(feature = "cuda")]
+pub use card::gpu;
+
+#[cfg(feature = "cuda")]
+use super::Precision;
+#[cfg(feature = "cuda")]
+use super::description::Description;
+#[cfg(feature = "cuda")]
+use super::weights::Source;
+#[cfg(feature = "cuda")]
+use crate::error::GenerateError;
+pub(super) use decoder::Decoder;
+
+/// Reads a model's weights onto the card of this number; `progress` is told the bytes done, and all bytes.
+#[cfg(feature = "cuda")]
+pub(super) fn load(
+    number: usize,
+    description: Description,
+    source: &dyn Source,
+    precision: Precision,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<Decoder, GenerateError> {
+    let program = Decoder::program(&description, precision)?;
+    let card = card::Card::open(number, &program)?;
+    let device = card.device();
+    Decoder::new(
+        description,
+        source,
+        precision,
+        Box::new(card),
+        &device,
+        progress,
+    )
+}

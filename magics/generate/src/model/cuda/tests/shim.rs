@@ -1,0 +1,231 @@
+//! A stand-in for the card: the same kernel sources, built for the processor, on copies of the tensors that start as NaN
+//! where nothing was written and end at a page that faults.
+#![expect(unsafe_code, reason = "the kernels are C++ code that is loaded")]
+
+use std::ffi::{CString, c_char, c_int, c_uint, c_void};
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+use candle_core::{CpuStorage, DType, InplaceOp1, Layout, Result, Storage, Tensor, WithDType};
+
+use super::super::launch::{Argument, Launch, Launcher};
+
+type LaunchFn = unsafe extern "C" fn(
+    *const c_char,
+    c_uint,
+    c_uint,
+    c_uint,
+    c_uint,
+    *mut *mut c_void,
+    c_uint,
+) -> c_int;
+type AllocateFn = unsafe extern "C" fn(usize) -> *mut c_void;
+type ReleaseFn = unsafe extern "C" fn(*mut c_void, usize);
+
+/// The kernels, built for the processor.
+struct Kernels {
+    launch: LaunchFn,
+    allocate: AllocateFn,
+    release: ReleaseFn,
+}
+
+/// Builds them with the C++ compiler, once a process.
+fn kernels() -> &'static Kernels {
+    static KERNELS: OnceLock<Kernels> = OnceLock::new();
+    KERNELS.get_or_init(|| {
+        let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src/model/cuda");
+        let library = std::env::temp_dir().join(format!("decoder-kernels-{}.so", std::process::id()));
+        let options = "-O2 -march=native -std=c++17 -fPIC -shared -Wall -Wextra -Werror -Wno-unknown-pragmas \
+                       -fno-strict-aliasing -ffp-contract=off";
+        let status = Command::new("g++")
+            .args(options.split_whitespace())
+            .arg("-I")
+            .arg(folder.join("shim"))
+            .arg("-I")
+            .arg(folder.join("kernels"))
+            .arg(folder.join("shim/shim.cpp"))
+            .arg("-o")
+            .arg(&library)
+            .status()
+            .expect("these tests need the C++ compiler g++");
+        assert!(status.success(), "the kernels do not compile for the processor");
+        // SAFETY: the library was just built from our sources; it is never unloaded.
+        let kernels = unsafe {
+            let loaded = Box::leak(Box::new(libloading::Library::new(&library).expect("loads")));
+            Kernels {
+                launch: *loaded.get::<LaunchFn>(b"shim_launch").expect("is there"),
+                allocate: *loaded.get::<AllocateFn>(b"shim_allocate").expect("is there"),
+                release: *loaded.get::<ReleaseFn>(b"shim_release").expect("is there"),
+            }
+        };
+        std::fs::remove_file(&library).expect("our own file");
+        kernels
+    })
+}
+
+/// Memory that starts as NaN.
+struct Memory {
+    start: *mut u8,
+    bytes: usize,
+}
+
+impl Memory {
+    fn new(bytes: usize) -> Self {
+        // SAFETY: given back when dropped.
+        let start = unsafe { (kernels().allocate)(bytes) }.cast();
+        Self { start, bytes }
+    }
+
+    fn bytes(&mut self) -> &mut [u8] {
+        // SAFETY: the memory is as large, and nobody else has it.
+        unsafe { std::slice::from_raw_parts_mut(self.start, self.bytes) }
+    }
+}
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        // SAFETY: from `new`, once.
+        unsafe { (kernels().release)(self.start.cast(), self.bytes) };
+    }
+}
+
+/// The stand-in. Threads run in another order at each launch; see the shim.
+#[derive(Default)]
+pub(super) struct Shim {
+    pub(super) order: AtomicU32,
+    /// Processors that it pretends to have; one if 0.
+    pub(super) n_processors: usize,
+    /// Bytes that it pretends to have.
+    pub(super) memory: Option<u64>,
+    /// The kernels that were launched.
+    pub(super) launched: std::sync::Arc<Mutex<Vec<String>>>,
+}
+
+/// The bytes of a tensor from where it begins to the end of what it lies in.
+fn with_bytes(tensor: &Tensor, work: &mut dyn FnMut(&[u8])) {
+    fn rest<T: WithDType>(values: &[T], layout: &Layout) -> Vec<u8> {
+        let values = &values[layout.start_offset()..];
+        // SAFETY: numbers have no padding.
+        let bytes = unsafe {
+            std::slice::from_raw_parts(values.as_ptr().cast::<u8>(), size_of_val(values))
+        };
+        bytes.to_vec()
+    }
+    let (storage, layout) = tensor.storage_and_layout();
+    let Storage::Cpu(storage) = &*storage else {
+        panic!("a tensor of another device")
+    };
+    let bytes = match storage {
+        CpuStorage::F32(values) => rest(values, layout),
+        CpuStorage::BF16(values) => rest(values, layout),
+        CpuStorage::U32(values) => rest(values, layout),
+        _ => panic!("a tensor of {:?}", tensor.dtype()),
+    };
+    work(&bytes);
+}
+
+/// Overwrites a tensor.
+struct Put<'a>(&'a [u8]);
+
+impl InplaceOp1 for Put<'_> {
+    fn name(&self) -> &'static str {
+        "put"
+    }
+
+    fn cpu_fwd(&self, storage: &mut CpuStorage, layout: &Layout) -> Result<()> {
+        fn put<T: WithDType>(values: &mut [T], layout: &Layout, from: &[u8]) {
+            let (first, end) = layout.contiguous_offsets().expect("is contiguous");
+            let values = &mut values[first..end];
+            assert_eq!(size_of_val(values), from.len());
+            // SAFETY: numbers have no padding, and all bits are numbers.
+            let bytes = unsafe {
+                std::slice::from_raw_parts_mut(values.as_mut_ptr().cast::<u8>(), from.len())
+            };
+            bytes.copy_from_slice(from);
+        }
+        match storage {
+            CpuStorage::F32(values) => put(values, layout, self.0),
+            CpuStorage::BF16(values) => put(values, layout, self.0),
+            _ => panic!("an unexpected type"),
+        }
+        Ok(())
+    }
+}
+
+impl Launcher for Shim {
+    fn launch(&self, launch: Launch<'_>, arguments: &[Argument<'_>]) -> Result<()> {
+        static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+        let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+        self.launched.lock().unwrap().push(launch.kernel.to_owned());
+        let mut memory: Vec<Option<Memory>> = Vec::new();
+        let mut values: Vec<u64> = Vec::new();
+        for argument in arguments {
+            let place = match argument {
+                Argument::Read(tensor) | Argument::Update(tensor) => {
+                    let mut place = None;
+                    with_bytes(tensor, &mut |bytes| {
+                        let mut copy = Memory::new(bytes.len());
+                        copy.bytes().copy_from_slice(bytes);
+                        place = Some(copy);
+                    });
+                    place
+                }
+                Argument::Write(tensor) => Some(Memory::new(
+                    tensor.elem_count() * tensor.dtype().size_in_bytes(),
+                )),
+                Argument::Nothing | Argument::Count(_) | Argument::Number(_) => None,
+            };
+            values.push(match argument {
+                Argument::Count(number) => u64::from(u32::try_from(*number).expect("fits")),
+                Argument::Number(number) => u64::from(number.to_bits()),
+                _ => place.as_ref().map_or(0, |place| place.start as u64),
+            });
+            memory.push(place);
+        }
+        let mut pointers: Vec<*mut c_void> = values
+            .iter_mut()
+            .map(|value| (&raw mut *value).cast())
+            .collect();
+        let name = CString::new(launch.kernel).expect("a name");
+        let size = |number: usize| u32::try_from(number).expect("fits");
+        let order = self.order.fetch_add(1, Ordering::Relaxed);
+        assert!(launch.grid.0 > 0 && launch.grid.1 > 0 && launch.threads <= 1024);
+        // SAFETY: as on the card, arguments are what the kernel takes.
+        let status = unsafe {
+            (kernels().launch)(
+                name.as_ptr(),
+                size(launch.grid.0),
+                size(launch.grid.1),
+                size(launch.threads),
+                size(launch.shared),
+                pointers.as_mut_ptr(),
+                order,
+            )
+        };
+        assert_eq!(status, 0, "no kernel {}", launch.kernel);
+        for (argument, memory) in arguments.iter().zip(&mut memory) {
+            if let (Argument::Write(tensor) | Argument::Update(tensor), Some(memory)) =
+                (argument, memory)
+            {
+                let bytes = tensor.elem_count() * tensor.dtype().size_in_bytes();
+                tensor.inplace_op1(&Put(&memory.bytes()[..bytes]))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn logits(&self, x: &Tensor, matrix: &Tensor) -> Result<Tensor> {
+        x.to_dtype(DType::F32)?
+            .matmul(&matrix.to_dtype(DType::F32)?.t()?)
+    }
+
+    fn free(&self) -> Result<u64> {
+        Ok(self.memory.unwrap_or(1 << 40))
+    }
+
+    fn n_processors(&self) -> usize {
+        self.n_processors.max(1)
+    }
+}

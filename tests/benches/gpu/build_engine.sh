@@ -1,0 +1,42 @@
+#!/usr/bin/env bash
+# Makes a bundle that checks and times the decoder for GPUs on a machine with a CUDA card; needs no card.
+# usage: build_engine.sh [DEST.tar.xz]      environment: LIMIT_MB (60), CARGO_TARGET_DIR
+# NVIDIA's compiler is the one that `cargo devbox build cuda` has fetched. In the bundle: the program and the script. The
+# driver, cuBLAS, cuRAND and NVRTC are the machine's own.
+set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+dest=${1:-$PWD/engine-card.tar.xz}
+limit=$(( ${LIMIT_MB:-60} * 1000 * 1000 ))
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+bundle=$work/engine-card
+mkdir -p "$bundle"
+
+cd "$here/../../.."
+toolkit=${MLK8S_CUDA_TOOLKIT:-${MLK8S_STATE:-$PWD/.mlk8s}/cuda/nvidia/cu13}
+if [ ! -x "$toolkit/bin/nvcc-more" ]; then
+    echo "NVIDIA's compiler is not in $toolkit: \`cargo devbox build cuda\` fetches it" >&2
+    exit 1
+fi
+target=$(cargo metadata --format-version 1 --no-deps | python3 -c 'import json, sys; print(json.load(sys.stdin)["target_directory"])')/cuda
+# With the packages that `cargo devbox build cuda` builds, so that what they share is built once.
+CUDA_HOME=$toolkit CUDA_PATH=$toolkit NVCC=$toolkit/bin/nvcc-more CUDA_COMPUTE_CAP=80 CUDARC_CUDA_VERSION=13000 \
+    cargo build --quiet --package mlk8s-worker --package mlk8s-generate --bin mlk8s-engine-card \
+    --features mlk8s-worker/cuda,mlk8s-generate/cuda --target-dir "$target"
+cp "$target/debug/mlk8s-engine-card" "$bundle/engine_card"
+strip "$bundle/engine_card"
+cp "$here/run_engine.sh" "$bundle/"
+
+# Starts here, where there may be no card: says so with status 3, and does not crash.
+status=0
+LD_LIBRARY_PATH=$toolkit/lib:$toolkit/lib/stubs-rt "$bundle/engine_card" check > "$work/start.log" 2>&1 || status=$?
+if [ "$status" -ne 3 ]; then
+    cat "$work/start.log" >&2
+    echo "the program does not start, or does not say that there is no card" >&2
+    exit 1
+fi
+
+tar -C "$work" -cf - engine-card | xz -3 -T0 > "$dest"
+size=$(stat -c %s "$dest")
+[ "$size" -le "$limit" ] || { echo "the bundle has $size bytes, more than $limit" >&2; exit 1; }
+echo "$dest: $size bytes"
