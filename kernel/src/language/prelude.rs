@@ -52,12 +52,20 @@ impl Prelude {
     }
 }
 
-/// The source of the prelude, for rust-analyzer: `MLK8S_PRELUDE_SOURCE`, or where this kernel was built.
+/// Where the product is installed this lies in [`source_dir`]: what cargo would say of the crates there.
+pub(crate) const SHIPPED: &str = "rust-project.json";
+
+/// The source of the prelude, for rust-analyzer: `MLK8S_PRELUDE_SOURCE`, else `source` beside this program where the
+/// product is installed, else where this kernel was built.
 pub(crate) fn source_dir() -> PathBuf {
-    std::env::var_os("MLK8S_PRELUDE_SOURCE").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../magics/prelude"),
-        PathBuf::from,
-    )
+    if let Some(dir) = std::env::var_os("MLK8S_PRELUDE_SOURCE") {
+        return PathBuf::from(dir);
+    }
+    let shipped = beside_program().map(|dir| dir.join("source"));
+    shipped
+        .ok()
+        .filter(|dir| dir.join(SHIPPED).is_file())
+        .unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../magics/prelude"))
 }
 
 fn beside_program() -> io::Result<PathBuf> {

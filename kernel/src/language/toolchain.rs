@@ -21,7 +21,13 @@ impl Toolchain {
             // A `rust-toolchain.toml` beside the notebook names another Rust than the prelude's.
             .current_dir("/")
             .args(["--print", "sysroot", "--print", "target-libdir"])
-            .output()?;
+            .output()
+            .map_err(|error| match error.kind() {
+                io::ErrorKind::NotFound => {
+                    io::Error::other(format!("there is no `{}` on the path", door.display()))
+                }
+                _ => error,
+            })?;
         let text = String::from_utf8_lossy(&asked.stdout).into_owned();
         let mut lines = text.lines();
         let (Some(root), Some(libraries)) = (lines.next(), lines.next()) else {

@@ -10,9 +10,11 @@ use ra_ap_ide_db::{ChangeWithProcMacros, FxHashMap};
 use ra_ap_project_model::{
     CargoConfig, ProjectManifest, ProjectWorkspace, ProjectWorkspaceKind, RustLibSource,
 };
+use serde_json::{Value, json};
 
 use super::Cell;
-use crate::language::prelude::{PRELUDE_CRATE, PRELUDE_PACKAGE, source_dir};
+use crate::language::prelude::{PRELUDE_CRATE, PRELUDE_PACKAGE, SHIPPED, source_dir};
+use crate::language::toolchain::Toolchain;
 
 /// Our file, whose text is [`text`]; it has a number before any other.
 pub(super) const FILE: FileId = FileId::from_raw(0);
@@ -70,8 +72,13 @@ impl Project {
         Ok(change)
     }
 
-    /// Asks cargo which crates there are.
+    /// Asks cargo which crates there are, unless that was asked when the product was packed.
     fn workspace(&self, lines: &[String]) -> anyhow::Result<ProjectWorkspace> {
+        let shipped = source_dir().join(SHIPPED);
+        if shipped.is_file() {
+            // Crates that are added in a cell have no sources here: without a registry nobody knows them.
+            return self.shipped(&shipped);
+        }
         let manifest = format!(
             "[package]\nname = \"cell\"\nversion = \"0.0.0\"\nedition = \"2024\"\n[workspace]\n[dependencies]\n\
              {PRELUDE_PACKAGE} = {{ path = {:?} }}\n{}\n",
@@ -92,6 +99,43 @@ impl Project {
             } => Err(anyhow!("{error:#}")),
             _ => Ok(workspace),
         }
+    }
+
+    /// Our crate in front of those that `path` lists; the last of them is the prelude.
+    fn shipped(&self, path: &Path) -> anyhow::Result<ProjectWorkspace> {
+        let mut project: Value = serde_json::from_str(&std::fs::read_to_string(path)?)?;
+        let crates = project["crates"]
+            .as_array_mut()
+            .context("the list of crates is damaged")?;
+        for one in crates.iter_mut() {
+            let module = path.with_file_name(one["root_module"].as_str().unwrap_or_default());
+            one["root_module"] = json!(module);
+        }
+        let file = self
+            .files
+            .iter()
+            .find_map(|(path, id)| (*id == FILE).then_some(path));
+        let prelude = json!({ "crate": crates.len().saturating_sub(1), "name": PRELUDE_CRATE });
+        crates.push(json!({
+            "display_name": "cell", "root_module": file, "edition": "2024", "deps": [prelude], "is_workspace_member": true,
+        }));
+        let rustc = Toolchain::find()?.rustc;
+        if let Some(sysroot) = rustc.ancestors().nth(2) {
+            project["sysroot"] = json!(sysroot);
+            let source = sysroot.join("lib/rustlib/src/rust/library");
+            if source.is_dir() {
+                project["sysroot_src"] = json!(source);
+                project["sysroot_project"] = json!({ "crates": library() });
+            }
+        }
+        let manifest: &Path = self.manifest.as_ref();
+        let file = manifest.with_file_name(SHIPPED);
+        std::fs::write(&file, project.to_string())?;
+        let file = file.to_str().context("the directory is not UTF-8")?;
+        let file =
+            AbsPathBuf::try_from(file).map_err(|path| anyhow!("`{path}` is not absolute"))?;
+        let manifest = ProjectManifest::from_manifest_file(file)?;
+        ProjectWorkspace::load(manifest, &CargoConfig::default(), &|_| {})
     }
 
     /// Gives a number to each source file below `dir` that has none yet, and puts its text into `change`.
@@ -116,6 +160,23 @@ impl Project {
             }
         }
     }
+}
+
+/// The crates of the standard library, by their places below its source; cargo, which knows them, too, would fetch what
+/// they are built from.
+fn library() -> Value {
+    let one = |name: &str, deps: &[(usize, &str)]| {
+        let deps: Vec<Value> = deps
+            .iter()
+            .map(|(number, name)| json!({ "crate": number, "name": name }))
+            .collect();
+        json!({ "display_name": name, "root_module": format!("{name}/src/lib.rs"), "edition": "2024", "deps": deps })
+    };
+    json!([
+        one("core", &[]),
+        one("alloc", &[(0, "core")]),
+        one("std", &[(0, "core"), (1, "alloc")])
+    ])
 }
 
 /// The text of our file for `cell`, and the byte of it where the cell begins.
