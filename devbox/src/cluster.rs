@@ -79,7 +79,10 @@ impl Cluster {
         }
         // Both are heard before either fails: they look at different things.
         let overlays = rest.words.iter().filter(|word| !word.starts_with('-'));
-        let folders = overlays.map(|name| places.root.join(MANIFESTS).join("overlays").join(name));
+        let folders = overlays.map(|name| {
+            let ours = places.root.join(MANIFESTS).join("overlays").join(name);
+            if ours.is_dir() { ours } else { name.into() }
+        });
         let mut schemas = process::clean_command(places.in_venv("python"));
         schemas.env("PATH", path(places));
         schemas.arg(places.root.join(CHECK)).args(folders);

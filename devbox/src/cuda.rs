@@ -31,8 +31,9 @@ const LIBRARIES: [(&str, &str, &str, u32); 5] = [
     ("curand", "curand", "libcurand.so.10", 1),
     ("nvrtc", "nvrtc", "libnvrtc.so.13", 1),
 ];
-/// Where the program looks for the real ones, after what the system is told.
-const SEARCHED: &str = "-Wl,-rpath,$ORIGIN/cuda:/usr/local/cuda/lib64";
+/// Where the program, and the libraries that it loads, look for the real ones. NVRTC opens its builtins by itself, for which
+/// the newer kind of entry, RUNPATH, does not count.
+const SEARCHED: &str = "-Wl,--disable-new-dtags,-rpath,$ORIGIN/cuda:/usr/local/cuda/lib64";
 /// The compiler, with more kinds of GPU for what becomes machine code at once.
 const WRAPPER: &str = "\
 #!/bin/sh

@@ -40,7 +40,7 @@ const IMAGES: [Image; 4] = [
     },
     Image {
         name: "notebook-cuda",
-        parts: &[("NOTEBOOK", "notebook")],
+        parts: &[("NOTEBOOK", "notebook"), ("PROGRAMS", "programs")],
     },
     Image {
         name: "worker",

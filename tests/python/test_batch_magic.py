@@ -62,3 +62,18 @@ def test_an_interrupt_stops_the_run_and_keeps_what_is_finished(kernel, tmp_path)
     assert run["status"] == "interrupted", run
     (executed,) = tmp_path.glob("runs/*/executed.ipynb")
     assert "42" in executed.read_text()
+
+
+def test_a_run_ends_with_the_kernel_that_wants_it(kernel, tmp_path):
+    notebook(tmp_path, "let limit: usize = 1;", "loop { std::thread::park_timeout(std::time::Duration::from_millis(5)) }")
+    kernel.send("%batch night.ipynb")
+    wait_until(lambda: any(run.get("cells_done", 0) >= 1 for run in runs(tmp_path)))
+    kernel.process.kill()
+    wait_until(lambda: all(run["status"] == "interrupted" for run in runs(tmp_path)))
+
+
+def test_a_notebook_that_runs_itself_comes_to_an_end(kernel, tmp_path):
+    notebook(tmp_path, "let limit: usize = 1;", "%batch night.ipynb")
+    talk = kernel.run("%batch night.ipynb")
+    assert not talk.ok and "itself run by `%batch`" in talk.error["evalue"], talk
+    assert len(runs(tmp_path)) == 1

@@ -2,14 +2,17 @@
 
 import json
 import re
+import subprocess
+import sys
 import urllib.request
 from datetime import datetime, timezone
 
 import nbformat
 import pods
 import pytest
+import yaml
 from client import wait_until
-from conftest import NOTEBOOKS, SCREENS, notebook
+from conftest import NOTEBOOKS, ROOT, SCREENS, notebook
 from playwright.sync_api import expect
 from pods import PREFIX, Pod, claim, podman
 from test_lab import APPEARS_MS, page_of, run_all  # noqa: F401
@@ -142,10 +145,10 @@ def test_the_home_survives_the_end_of_memory(images, tmp_path):
         try:
             assert "memory" in text_of(kernel.run(GREEDY))
             assert "7" in text_of(kernel.run("kept"))
-            podman("kill", "--signal", "KILL", first.id)
         except WebSocketException:
             # The system has taken the server, too, before the cell's memory was free.
             pass
+        podman("kill", "--signal", "KILL", first.id, check=False)
         assert first.wait() == 137
     with Pod("-v", f"{home}:/home/jovyan") as second:
         server = second.server()
@@ -165,6 +168,24 @@ def test_any_user_may_run_it(images, tmp_path):
         assert pod.execute("sh", "-c", "cd && pwd").strip() == "/home/jovyan"
         assert "shape: (2, 2)" in text_of(server.kernel().run(POLARS))
         assert (volume / "notebooks").stat().st_uid == 1000660000
+
+
+def test_the_pod_of_the_manifest_runs_without_a_cluster(images, tmp_path):
+    home = claim(tmp_path / "home", owner=(1000, 0))
+    check = [sys.executable, ROOT / "devbox/python/check_manifests.py", "--pod", ROOT / "devbox/manifests/base/notebook-cpu"]
+    pod = yaml.safe_load(subprocess.run(check, capture_output=True, check=True).stdout)
+    for volume in pod["spec"]["volumes"]:
+        if volume["name"] == "home":
+            volume.pop("emptyDir")
+            volume["hostPath"] = {"path": str(home), "type": "Directory"}
+    (container,) = pod["spec"]["containers"]
+    # Kubeflow adds this one.
+    container.setdefault("env", []).append({"name": "NB_PREFIX", "value": PREFIX})
+    manifest = tmp_path / "pod.yaml"
+    manifest.write_text(json.dumps(pod))
+    with pods.Played(manifest, pod["metadata"]["name"]) as played:
+        assert "42" in text_of(played.server().kernel().run("6 * 7"))
+    assert (home / "notebooks").is_dir()
 
 
 @pytest.mark.parametrize("options", ["rw,exec", "rw,noexec"])

@@ -36,6 +36,15 @@ pub(super) fn base(places: &Places, engine: &Engine, say: &mut Say, tag: &str) -
              or name an image: `--with BASE=docker.io/library/debian:bookworm-slim`",
         )
     })?;
+    // They are this machine's.
+    for name in ["etc/hostname", "etc/resolv.conf", "var/log/bootstrap.log"] {
+        match std::fs::remove_file(root.join(name)) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(error).with_context(|| format!("removing `{name}` of the base"));
+            }
+            _ => {}
+        }
+    }
     let archives = root.join("var/cache/apt/archives");
     remove(&archives)?;
     std::fs::create_dir_all(archives.join("partial"))?;
@@ -94,7 +103,14 @@ fn mirror_of<'a>(lists: &'a str, release: &str) -> Option<&'a str> {
 /// The folder of the Rust toolchain that cargo uses.
 pub(super) fn toolchain() -> Result<PathBuf> {
     let root = process::output(process::clean_command("rustc").args(["--print", "sysroot"]))?;
-    Ok(PathBuf::from(root.trim()))
+    let root = PathBuf::from(root.trim());
+    if root == Path::new("/usr") {
+        return Err(Advice::error(
+            "the Rust of this system is spread over `/usr` and cannot be taken out of it",
+            "a toolchain of rustup can; or name an image: `--with TOOLCHAIN=docker.io/library/rust:1.95-slim-bookworm`",
+        ));
+    }
+    Ok(root)
 }
 
 /// A folder with the programs.

@@ -37,7 +37,10 @@ impl View {
         let text = match self {
             // Whoever draws a chart describes it.
             View::Nothing | View::Chart(_) => String::new(),
-            View::Text(text) | View::Markdown(text) => text.clone(),
+            View::Text(text) | View::Markdown(text) => {
+                let is_shown = |c: &char| !c.is_control() || matches!(c, '\n' | '\t');
+                text.chars().filter(is_shown).collect()
+            }
             View::Table(table) => table_text(table),
             View::Graph(graph) => graph_text(graph),
             View::Answer(answer) => answer_text(answer),

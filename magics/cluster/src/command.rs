@@ -74,6 +74,8 @@ enum Command {
     },
     /// Bring the notebook and the endpoint to ports of this machine, until Ctrl-C
     Forward {
+        /// Only this one; else both, as far as they are there
+        what: Option<What>,
         /// Port for the notebook
         #[arg(long, default_value_t = 8888)]
         notebook: u16,
@@ -81,6 +83,15 @@ enum Command {
         #[arg(long, default_value_t = 8000)]
         endpoint: u16,
     },
+}
+
+/// What can be brought to this machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum What {
+    /// The notebook
+    Notebook,
+    /// The endpoint
+    Endpoint,
 }
 
 /// Why a command failed, with what to type next.
@@ -159,9 +170,18 @@ pub fn run(line: &Line, out: &mut dyn Write) -> Result<ExitCode, Failure> {
                 out,
             )?)
         }
-        Command::Forward { notebook, endpoint } => {
+        Command::Forward {
+            what,
+            notebook,
+            endpoint,
+        } => {
             let cluster = Cluster::connect(&place)?;
-            ports::forward(&cluster, [*notebook, *endpoint], &interrupted()?, out)?;
+            let wanted = |one: What, port: u16| what.is_none_or(|what| what == one).then_some(port);
+            let locals = [
+                wanted(What::Notebook, *notebook),
+                wanted(What::Endpoint, *endpoint),
+            ];
+            ports::forward(&cluster, locals, &interrupted()?, out)?;
             Ok(ExitCode::SUCCESS)
         }
     }

@@ -135,6 +135,15 @@ pub struct ResultFile {
     pub bytes: Vec<u8>,
 }
 
+/// What a run left.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JobResult {
+    /// The files that came back.
+    pub files: Vec<ResultFile>,
+    /// Names of those that are too big for a log; they are on the volume that the run was given, if it was.
+    pub too_big: Vec<String>,
+}
+
 impl NotebookRun {
     /// A run of `source` in `image`: one core, 4 GiB, no GPU, at most 12 hours, kept for three days.
     pub fn new(name: &str, image: &str, source: Source) -> NotebookRun {

@@ -1,6 +1,7 @@
 """Executing the cells: one after the other, saved after each, until one fails or something ends the run."""
 
 import asyncio
+import os
 import signal
 from contextlib import suppress
 from typing import NamedTuple
@@ -63,6 +64,8 @@ class Execution(NotebookClient):
         self._place = "before the first cell"
         self._stop = None
         self._hurry = None
+        # Started by `%batch`, the run ends with the kernel that wants its result.
+        self._starter = os.getppid() if os.environ.get("MLK8S_IN_BATCH") else None
         to_run = [at for at, cell in enumerate(notebook.cells) if self._is_run(cell)]
         self.numbers = {at: number for number, at in enumerate(to_run, start=1)}
 
@@ -107,6 +110,8 @@ class Execution(NotebookClient):
         while True:
             await asyncio.sleep(TICK_SECONDS)
             self._progress.tick()
+            if self._starter and os.getppid() != self._starter and not self._stop.done():
+                self._ask_to_stop(Stop(Status.INTERRUPTED, "the kernel that started it has ended"))
 
     async def _through_kernel(self):
         self.create_kernel_manager()

@@ -46,6 +46,13 @@ pub(super) fn find(place: &Place, runtime: &Runtime) -> Result<Found, ClusterErr
         let read = Kubeconfig::read_from(&path).map_err(|error| of_no_use(&shown, &error, None))?;
         return from_kubeconfig(place, runtime, read, shown);
     }
+    if let (Some(name), true) = (&place.context, place.pod.server.is_some()) {
+        return Err(ClusterError::Config {
+            file: "~/.kube/config".to_owned(),
+            why: format!("it is not there, hence no context `{name}`"),
+            hint: "leave `--context` out to see the cluster of this pod".to_owned(),
+        });
+    }
     let token = place.pod.service_account.join("token");
     if place.pod.server.is_some() && token.is_file() {
         return from_pod(place);
@@ -181,6 +188,14 @@ fn of_no_use(file: &str, error: &KubeconfigError, contexts: Option<&str>) -> Clu
             error.to_string(),
             "`microk8s config > ~/.kube/config` on the node writes one".to_owned(),
         ),
+        // The parser quotes lines of the file, and keys stand in them.
+        (KubeconfigError::Parse(error), _) => {
+            let line = error.location().map_or(0, |at| at.line());
+            (
+                format!("it cannot be read as YAML, see its line {line}"),
+                "`microk8s config > ~/.kube/config` on the node writes a fresh one".to_owned(),
+            )
+        }
         (error, _) => (
             error.to_string(),
             "`kubectl config view` shows what is in it; `microk8s config` on the node prints a fresh one".to_owned(),

@@ -58,7 +58,7 @@ pub(super) fn write(applied: &Applied, how: How, out: &mut dyn Write) -> io::Res
     if !applied.refused.is_empty() {
         let done = match applied.made {
             0 => "nothing was done".to_owned(),
-            made => format!("only {made} namespaces were made"),
+            made => format!("only {made} objects were applied"),
         };
         writeln!(
             out,

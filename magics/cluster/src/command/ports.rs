@@ -7,21 +7,33 @@ use crate::command::Failure;
 use crate::forward::{ForwardEvent, Wanted};
 use crate::inventory::{Inventory, Service};
 
-/// Forwards what is there: the notebook to the first of `locals`, the endpoint to the second.
+/// Forwards what is wanted and there: the notebook to the first of `locals`, the endpoint to the second.
 pub(super) fn forward(
     cluster: &Cluster,
-    locals: [u16; 2],
+    locals: [Option<u16>; 2],
     stop: &(dyn Fn() -> bool + Sync),
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
     let namespace = cluster.namespace();
     let seen = cluster.inventory(Some(namespace), stop)?;
-    let [notebook, endpoint] = [notebook(&seen), endpoint(&seen)];
+    let [notebook, endpoint] = match locals {
+        // One that is stopped is tried only when nothing else is wanted.
+        [Some(_), other] => [
+            notebook(&seen, other.is_none()),
+            other.and_then(|_| endpoint(&seen)),
+        ],
+        [None, _] => [None, endpoint(&seen)],
+    };
     if notebook.is_none() && endpoint.is_none() {
+        let what = match locals {
+            [Some(_), None] => "notebook",
+            [None, _] => "endpoint",
+            _ => "notebook that runs and no endpoint",
+        };
         let hint =
             "`mlk8s-cluster status` shows what there is; `--namespace` names another namespace";
         return Err(input(
-            format!("there is no notebook and no endpoint in namespace `{namespace}`"),
+            format!("there is no {what} in namespace `{namespace}`"),
             hint,
         )
         .into());
@@ -29,7 +41,7 @@ pub(super) fn forward(
     let mut paths = Vec::new();
     let mut all = Vec::new();
     for (found, local) in [notebook, endpoint].into_iter().zip(locals) {
-        let Some((service, port, path)) = found else {
+        let (Some((service, port, path)), Some(local)) = (found, local) else {
             continue;
         };
         all.push(Wanted {
@@ -78,12 +90,10 @@ pub(super) fn forward(
 }
 
 /// The service of a notebook, its port and the path behind it.
-fn notebook(seen: &Inventory) -> Option<(&Service, u16, String)> {
-    let notebook = seen
-        .notebooks
-        .iter()
-        .find(|one| one.ready)
-        .or(seen.notebooks.first())?;
+fn notebook(seen: &Inventory, even_stopped: bool) -> Option<(&Service, u16, String)> {
+    let running = seen.notebooks.iter().find(|one| one.ready);
+    let any = seen.notebooks.first().filter(|_| even_stopped);
+    let notebook = running.or(any)?;
     let service = seen.services.iter().find(|one| one.name == notebook.name)?;
     let path = format!("/notebook/{}/{}/", notebook.namespace, notebook.name);
     Some((service, service.ports.first()?.number, path))

@@ -46,7 +46,13 @@ pub(crate) fn service(service: core::Service) -> Service {
     let url = speaking.or(ports.first()).map_or_else(String::new, |port| {
         format!("http://{name}.{namespace}.svc:{}", port.number)
     });
-    let path = notes.get(PATH_NOTE).map_or("/v1", String::as_str);
+    // Anybody who may make a service writes this, and it is shown to be pasted.
+    let is_path = |note: &&String| {
+        note.chars()
+            .all(|c| c.is_ascii_alphanumeric() || "._~/-".contains(c))
+    };
+    let path = notes.get(PATH_NOTE).filter(is_path);
+    let path = path.map_or("/v1", String::as_str);
     Service {
         is_endpoint: speaking.is_some(),
         url: match speaking {

@@ -1,6 +1,6 @@
 //! The log of a pod as it grows, each line once, over connections that may break.
 
-use futures_util::io::{AsyncBufRead, AsyncBufReadExt as _};
+use futures_util::io::{AsyncBufRead, AsyncBufReadExt as _, AsyncReadExt as _};
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::jiff::Timestamp;
 use kube::api::{Api, LogParams};
@@ -12,6 +12,8 @@ use crate::job::template::CONTAINER;
 
 /// Bytes of a line that are shown; more are cut.
 const LINE: usize = 16 << 10;
+/// Bytes of a line that are taken at once; what goes on is the next one.
+const MOST_OF_A_LINE: u64 = 1 << 20;
 
 /// How far the log of a pod has been read.
 #[derive(Debug, Default)]
@@ -99,7 +101,8 @@ impl Cluster {
 /// The next line of `log`; nothing at its end or when the connection breaks.
 pub(super) async fn next_line(log: &mut (impl AsyncBufRead + Unpin)) -> Option<String> {
     let mut bytes = Vec::new();
-    match log.read_until(b'\n', &mut bytes).await {
+    // What has no end must not fill the memory.
+    match log.take(MOST_OF_A_LINE).read_until(b'\n', &mut bytes).await {
         Ok(0) | Err(_) => None,
         Ok(_) => Some(
             String::from_utf8_lossy(&bytes)

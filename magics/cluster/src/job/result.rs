@@ -5,16 +5,16 @@ use base64::engine::general_purpose::STANDARD;
 
 use crate::cluster::Cluster;
 use crate::error::ClusterError;
-use crate::job::{JobName, ResultFile};
+use crate::job::{JobName, JobResult, ResultFile};
 
 /// Bytes of a log that are read.
 const MOST: i64 = 32 << 20;
-/// Bytes of a file that are unpacked.
+/// Bytes that all files may have when they are unpacked.
 const MOST_UNPACKED: usize = 256 << 20;
 
 impl Cluster {
     /// The files that `job` left, whether it succeeded or not; they are there as long as its pod is.
-    pub fn result(&self, job: &JobName) -> Result<Vec<ResultFile>, ClusterError> {
+    pub fn result(&self, job: &JobName) -> Result<JobResult, ClusterError> {
         self.wait(&|| false, async {
             let Some(pod) = self.newest_pod(job).await? else {
                 return Err(ClusterError::NotFound {
@@ -60,8 +60,9 @@ pub(super) fn what_is<'a>(line: &'a str, uid: &str) -> Line<'a> {
 }
 
 /// The files in `log` of the pod `uid`.
-fn files(log: &str, uid: &str) -> Result<Vec<ResultFile>, ClusterError> {
-    let mut files = Vec::new();
+fn files(log: &str, uid: &str) -> Result<JobResult, ClusterError> {
+    let mut files: Vec<ResultFile> = Vec::new();
+    let mut room = MOST_UNPACKED;
     let mut open: Option<(String, String)> = None;
     let mut is_done = false;
     let mut too_big = Vec::new();
@@ -71,10 +72,12 @@ fn files(log: &str, uid: &str) -> Result<Vec<ResultFile>, ClusterError> {
             (Line::Text, Some((_, packed))) => packed.push_str(line.trim()),
             (Line::End, _) => {
                 if let Some((name, packed)) = open.take() {
-                    files.push(file(name, &packed)?);
+                    let file = file(name, &packed, room)?;
+                    room -= file.bytes.len().min(room);
+                    files.push(file);
                 }
             }
-            (Line::TooBig(name), _) => too_big.push(format!("`{name}`")),
+            (Line::TooBig(name), _) => too_big.push(name.to_owned()),
             (Line::Done, _) => is_done = true,
             (Line::Text, None) => {}
         }
@@ -95,34 +98,35 @@ fn files(log: &str, uid: &str) -> Result<Vec<ResultFile>, ClusterError> {
             "{} is too big for a log; give the run a volume to keep its result on",
             too_big.join(", ")
         ))),
-        (false, _) => Ok(files),
+        (false, _) => Ok(JobResult { files, too_big }),
     }
 }
 
-fn file(name: String, packed: &str) -> Result<ResultFile, ClusterError> {
+fn file(name: String, packed: &str, room: usize) -> Result<ResultFile, ClusterError> {
     let damaged = |why: String| ClusterError::Damaged {
         what: format!("`{name}` in the log"),
         why,
     };
     // The name comes from the pod, and it will be the name of a file here.
-    if name.starts_with('/') || name.split('/').any(|part| part == ".." || part.is_empty()) {
+    let is_odd = |part: &str| part == ".." || part.is_empty() || part.contains(char::is_control);
+    if name.split('/').any(is_odd) {
         return Err(damaged("that is no name for a file of a result".to_owned()));
     }
     let packed = STANDARD
         .decode(packed)
         .map_err(|error| damaged(error.to_string()))?;
-    let bytes = unzip(&packed).map_err(|why| damaged(why.to_owned()))?;
+    let bytes = unzip(&packed, room).map_err(|why| damaged(why.to_owned()))?;
     Ok(ResultFile { name, bytes })
 }
 
 /// Unpacks what `gzip -n` has packed (RFC 1952): ten bytes, the data, its checksum and length.
-fn unzip(packed: &[u8]) -> Result<Vec<u8>, &'static str> {
+fn unzip(packed: &[u8], room: usize) -> Result<Vec<u8>, &'static str> {
     let (head, rest) = packed.split_at_checked(10).ok_or("it is cut off")?;
     let (data, tail) = rest.split_last_chunk::<8>().ok_or("it is cut off")?;
     if !head.starts_with(&[0x1f, 0x8b, 8, 0]) {
         return Err("it is not packed by gzip");
     }
-    let bytes = miniz_oxide::inflate::decompress_to_vec_with_limit(data, MOST_UNPACKED)
+    let bytes = miniz_oxide::inflate::decompress_to_vec_with_limit(data, room)
         .map_err(|_| "it cannot be unpacked")?;
     let [a, b, c, d, ..] = *tail;
     if crc32fast::hash(&bytes) != u32::from_le_bytes([a, b, c, d]) {
@@ -151,7 +155,7 @@ mod tests {
             "MARK end",
             "MARK done",
         ]);
-        let files = files(&log, "uid-7").unwrap();
+        let files = files(&log, "uid-7").unwrap().files;
         assert_eq!(files.len(), 1);
         assert_eq!(
             (files[0].name.as_str(), files[0].bytes.as_slice()),
@@ -169,7 +173,8 @@ mod tests {
             "MARK end",
             "MARK done",
         ]);
-        assert_eq!(files(&log, "uid-7").unwrap().len(), 1);
+        let left = files(&log, "uid-7").unwrap();
+        assert_eq!((left.files.len(), left.too_big.len()), (1, 1));
         assert_eq!(what_is("::mlk8s  begin x", ""), Line::Text);
     }
 

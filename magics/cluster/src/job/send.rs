@@ -33,7 +33,17 @@ impl Cluster {
         };
         let job = JobName { namespace, name };
         self.wait(&|| false, async {
-            let made: Job = self.create(&job, "batch", "jobs", template::job(run, &job.name)).await?;
+            let sent: Result<Job, _> = self.create(&job, "batch", "jobs", template::job(run, &job.name)).await;
+            let made = match sent {
+                Ok(made) => made,
+                Err(error) => {
+                    // It may have been made though nobody said so, and would hold its GPU until its end.
+                    if matches!(error, ClusterError::TimedOut { .. } | ClusterError::Unreachable { .. }) {
+                        let _ = self.remove(&job).await;
+                    }
+                    return Err(error);
+                }
+            };
             let Some((file, text)) = notebook else {
                 return Ok(());
             };

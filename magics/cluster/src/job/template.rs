@@ -48,6 +48,8 @@ fn labels(run: &NotebookRun) -> BTreeMap<String, String> {
     for (name, value) in [MADE_BY, COMPONENT, ("app.kubernetes.io/part-of", "mlk8s")] {
         labels.insert(name.to_owned(), value.to_owned());
     }
+    // A sidecar of the mesh would not end with the notebook, nor the Job then.
+    labels.insert("sidecar.istio.io/inject".to_owned(), "false".to_owned());
     if let Some(queue) = &run.queue {
         labels.insert("kueue.x-k8s.io/queue-name".to_owned(), queue.clone());
     }

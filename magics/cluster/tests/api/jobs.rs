@@ -135,7 +135,7 @@ fn a_run_is_sent_followed_fetched_and_taken_away() {
     assert_eq!(events[0], JobEvent::Phase(Phase::Waiting(String::new())));
     assert!(events.contains(&JobEvent::Phase(Phase::Running)));
 
-    let files = cluster.result(&job).unwrap();
+    let files = cluster.result(&job).unwrap().files;
     assert_eq!(
         (files[0].name.as_str(), files[0].bytes.as_slice()),
         ("report.html", b"hello\n".as_slice())
@@ -180,7 +180,7 @@ fn a_run_that_fails_says_how_and_gives_its_result_all_the_same() {
         state.phase,
         Phase::Failed("`notebook` ended with exit code 137".to_owned())
     );
-    assert_eq!(cluster.result(&job).unwrap().len(), 1);
+    assert_eq!(cluster.result(&job).unwrap().files.len(), 1);
 }
 
 #[test]
@@ -354,7 +354,7 @@ fn the_program_of_the_job_writes_what_is_read() {
         lines(&events),
         ["a cell", "`big` is too big to come back through the log"]
     );
-    let files = cluster.result(&job).unwrap();
+    let files = cluster.result(&job).unwrap().files;
     assert_eq!(files.len(), 1);
     assert_eq!(
         (files[0].name.as_str(), files[0].bytes.as_slice()),

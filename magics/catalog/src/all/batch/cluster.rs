@@ -1,5 +1,6 @@
 //! A run on the cluster: a Job with the notebook in it, its log while it runs, its files when it has ended.
 
+use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -13,70 +14,83 @@ use crate::error::{ErrorKind, MagicError};
 
 /// How long a run may take where nothing is said.
 const DEADLINE: Duration = Duration::from_hours(12);
+/// How much longer the Job may take than the notebook: for the image, and for the report.
+const GRACE: Duration = Duration::from_mins(15);
+/// Lines of its log that say why a run failed.
+const LAST_LINES: usize = 5;
 
 impl Batch {
     /// Runs the notebook as a Job, follows it and fetches what it made.
     pub(super) fn on_cluster(&self, notebook: &Path, call: &mut Call) -> Result<Ran, MagicError> {
         let begun = Instant::now();
+        let run = self.job(notebook)?;
+        let cluster = Cluster::connect(&Place::default())?;
+        let job = cluster.submit(&run)?;
+        let (phase, said) = follow(&cluster, &job, call)?;
+        let (files, missing) = match (cluster.result(&job), &phase) {
+            (Ok(left), _) => (left.files, left.too_big),
+            // Why it failed counts more than that it left nothing.
+            (Err(_), Phase::Failed(_)) => (Vec::new(), Vec::new()),
+            (Err(error), _) => {
+                let hint = format!("the Job `{job}` is still there, with its log");
+                return Err(MagicError::from(error).with_hint(hint));
+            }
+        };
+        let folder = self.out(call).join(&job.name);
+        let home = call.session.resolve(Path::new("."));
+        let written = write(&files, &folder, &home)?;
+        if missing.is_empty() {
+            // Its results are here; what is left of it goes by itself after a while.
+            let _ = cluster.delete(&job);
+        }
+        if let Phase::Failed(why) = phase {
+            let name = self.notebook.display();
+            let message = format!("`{name}` failed on the cluster: {why}\n{said}");
+            let place = seen_from(&home, &folder);
+            let hint = format!("`{}` has what came back", place.display());
+            return Err(MagicError::new(ErrorKind::Input, message.trim_end()).with_hint(hint));
+        }
+        let mut facts = vec![
+            ("took", took(begun.elapsed())),
+            ("files", written.len().to_string()),
+        ];
+        if !missing.is_empty() {
+            facts.push(("too big to come back", missing.join(", ")));
+        }
+        Ok(Ran {
+            title: format!("{} ran to its end as `{job}`", self.notebook.display()),
+            facts,
+            files: written,
+        })
+    }
+
+    /// What is sent.
+    fn job(&self, notebook: &Path) -> Result<NotebookRun, MagicError> {
         let image = self.image()?;
         let bytes = std::fs::read(notebook).map_err(|error| {
             let message = format!("cannot read `{}`: {error}", self.notebook.display());
             MagicError::new(ErrorKind::Input, message)
         })?;
         let file = notebook.file_name().unwrap_or_default().to_string_lossy();
-        let run = NotebookRun {
+        let source = Source::Inline {
+            file: file.into_owned(),
+            bytes,
+        };
+        let time = self.deadline().unwrap_or(DEADLINE);
+        let parameters = self.parameters.iter();
+        Ok(NotebookRun {
+            // It ends by itself before the Job is ended, whose log would be lost with the report in it.
+            command: vec![
+                "mlk8s-batch".to_owned(),
+                format!("--timeout={}", time.as_secs()),
+            ],
             gpus: self.gpus,
-            parameters: self
-                .parameters
-                .iter()
+            parameters: parameters
                 .map(|one| (one.name.clone(), one.value.clone()))
                 .collect(),
-            deadline: self.deadline().unwrap_or(DEADLINE),
-            ..NotebookRun::new(
-                &self.stem(),
-                &image,
-                Source::Inline {
-                    file: file.into_owned(),
-                    bytes,
-                },
-            )
-        };
-        let cluster = Cluster::connect(&Place::default())?;
-        let job = cluster.submit(&run)?;
-        let (cancel, progress) = (call.cancel.clone(), call.progress);
-        let followed = cluster.follow(&job, &|| cancel.is_raised(), &mut |event| match event {
-            JobEvent::Phase(phase) => progress.report(0, 0, &phase.to_string()),
-            JobEvent::Line(line) => progress.report(0, 0, &line),
-            JobEvent::Silence(why) => progress.report(0, 0, &format!("no news: {why}")),
-        });
-        let state = match followed {
-            Ok(state) => state,
-            Err(error) => return Err(left(&cluster, &job, error)),
-        };
-        let files = cluster.result(&job)?;
-        let folder = self.out(call).join(&job.name);
-        let home = call.session.resolve(Path::new("."));
-        let written = write(&files, &folder, &home)?;
-        // Its results are here; what is left of it goes by itself after a while.
-        let _ = cluster.delete(&job);
-        match state.phase {
-            Phase::Failed(why) => {
-                let message = format!("`{}` failed on the cluster: {why}", self.notebook.display());
-                let hint = format!(
-                    "`{}` has what came back",
-                    seen_from(&home, &folder).display()
-                );
-                Err(MagicError::new(ErrorKind::Input, message).with_hint(hint))
-            }
-            _ => Ok(Ran {
-                title: format!("{} ran to its end as `{job}`", self.notebook.display()),
-                facts: vec![
-                    ("took", took(begun.elapsed())),
-                    ("files", written.len().to_string()),
-                ],
-                files: written,
-            }),
-        }
+            deadline: time + GRACE,
+            ..NotebookRun::new(&self.stem(), &image, source)
+        })
     }
 
     fn image(&self) -> Result<String, MagicError> {
@@ -89,6 +103,31 @@ impl Batch {
             MagicError::new(ErrorKind::Usage, message)
                 .with_hint("`--image IMAGE` or MLK8S_IMAGE names one with mlk8s, such as that of your notebook")
         })
+    }
+}
+
+/// How the run ended, and the last lines of its log.
+fn follow(
+    cluster: &Cluster,
+    job: &JobName,
+    call: &mut Call,
+) -> Result<(Phase, String), MagicError> {
+    let (cancel, progress) = (call.cancel.clone(), call.progress);
+    let mut last: VecDeque<String> = VecDeque::new();
+    let followed = cluster.follow(job, &|| cancel.is_raised(), &mut |event| match event {
+        JobEvent::Phase(phase) => progress.report(0, 0, &phase.to_string()),
+        JobEvent::Line(line) => {
+            progress.report(0, 0, &line);
+            last.push_back(line);
+            if last.len() > LAST_LINES {
+                last.pop_front();
+            }
+        }
+        JobEvent::Silence(why) => progress.report(0, 0, &format!("no news: {why}")),
+    });
+    match followed {
+        Ok(state) => Ok((state.phase, Vec::from(last).join("\n"))),
+        Err(error) => Err(left(cluster, job, error)),
     }
 }
 

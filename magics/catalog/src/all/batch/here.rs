@@ -19,6 +19,8 @@ use crate::error::{ErrorKind, MagicError};
 const GLANCE: Duration = Duration::from_millis(50);
 /// How long the run may take to keep what it has, once it was interrupted.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// The notebook that is being run; set for what a run starts, so that one which runs itself comes to an end.
+const RUNS: &str = "MLK8S_IN_BATCH";
 /// Characters of an error that are shown here; the report has all of it.
 const SHOWN: usize = 600;
 
@@ -118,8 +120,18 @@ impl Batch {
                 "`cargo devbox lab` and the images have it; MLK8S_BATCH says where it is",
             )
         })?;
+        if std::env::var_os(RUNS).is_some() {
+            let message = "this notebook is itself run by `%batch`, and would start another";
+            return Err(MagicError::new(ErrorKind::Usage, message)
+                .with_hint("start both from a third one, one after the other"));
+        }
         let mut command = Command::new(program);
-        command.arg(notebook).arg("--events").arg("--out").arg(out);
+        command
+            .env(RUNS, notebook)
+            .arg(notebook)
+            .arg("--events")
+            .arg("--out")
+            .arg(out);
         for parameter in &self.parameters {
             command.arg("--param");
             command.arg(format!("{}={}", parameter.name, parameter.value));

@@ -3,6 +3,7 @@
 mod cluster;
 mod here;
 
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -95,6 +96,15 @@ impl Magic for Batch {
             return Err(MagicError::new(ErrorKind::NotFound, message)
                 .with_hint("paths begin where this notebook is"));
         }
+        let misplaced = match self.on {
+            Place::Here if self.gpus > 0 => Some("`--gpus` is for `--on cluster`"),
+            Place::Here if self.image.is_some() => Some("`--image` is for `--on cluster`"),
+            Place::Cluster if self.resume => Some("`--resume` is for runs on this machine"),
+            _ => None,
+        };
+        if let Some(message) = misplaced {
+            return Err(MagicError::new(ErrorKind::Usage, message).with_hint("`%batch --help`"));
+        }
         match self.on {
             Place::Here => self.here(&notebook, call),
             Place::Cluster => self.on_cluster(&notebook, call),
@@ -129,6 +139,20 @@ fn took(time: Duration) -> String {
     }
 }
 
+/// `path` as an address: whatever a file is called, it is no more than that.
+fn address(path: &Path) -> String {
+    let mut address = String::new();
+    for byte in path.as_os_str().as_encoded_bytes() {
+        if byte.is_ascii_alphanumeric() || b"._~/-".contains(byte) {
+            address.push(char::from(*byte));
+        } else {
+            // Writing to a string cannot fail.
+            let _ = write!(address, "%{byte:02X}");
+        }
+    }
+    address
+}
+
 /// `path` as it is seen from the folder `from`, if it lies below.
 fn seen_from(from: &Path, path: &Path) -> PathBuf {
     path.strip_prefix(from).unwrap_or(path).to_owned()
@@ -147,11 +171,7 @@ impl ToView for Ran {
         let links: Vec<String> = self
             .files
             .iter()
-            .map(|(name, path)| {
-                // Angle brackets let a path have blanks.
-                let target = path.display().to_string().replace(['<', '>', '\n'], "");
-                format!("[{name}](<{target}>)")
-            })
+            .map(|(name, path)| format!("[{name}](<{}>)", address(path)))
             .collect();
         View::Stack(vec![View::Table(table), View::Markdown(links.join(" · "))])
     }
@@ -177,6 +197,12 @@ mod tests {
     fn times_are_read_at_a_glance() {
         let said = [5, 65, 7500].map(|seconds| took(Duration::from_secs(seconds)));
         assert_eq!(said, ["5 s", "1 min 5 s", "2 h 5 min"]);
+    }
+
+    #[test]
+    fn an_address_is_nothing_but_a_place() {
+        let odd = Path::new("runs/a b\r[x](y)#.html");
+        assert_eq!(address(odd), "runs/a%20b%0D%5Bx%5D%28y%29%23.html");
     }
 
     #[test]

@@ -179,7 +179,8 @@ impl Decoder {
         let logits = match &self.head {
             None => self.launcher.logits(&hidden, &self.table)?,
             Some(Matrix::Dense(head)) => self.launcher.logits(&hidden, head)?,
-            Some(head) => head.product(&hidden)?.to_dtype(DType::F32)?,
+            // Products have the type of their rows, and in 16 bits near logits would be equal.
+            Some(head) => head.product(&hidden.to_dtype(DType::F32)?)?,
         };
         if let Some(cap) = self.description.logit_cap {
             let launch = Launch {
@@ -323,13 +324,18 @@ fn suits(description: &Description) -> std::result::Result<(), GenerateError> {
     Err(model(format!("the kernels for GPUs do not take {wrong}")))
 }
 
-/// An error of a step.
-fn step(error: &candle_core::Error) -> GenerateError {
-    let reason = first_line(error);
-    if is_shortage(error) {
-        GenerateError::OutOfMemory { reason }
-    } else {
-        GenerateError::Step { reason }
+impl Decoder {
+    /// An error of a step; after some, such as an access to memory that is not there, the GPU does nothing more for this
+    /// process.
+    fn step(&self, error: &candle_core::Error) -> GenerateError {
+        let reason = first_line(error);
+        if is_shortage(error) {
+            GenerateError::OutOfMemory { reason }
+        } else if self.device.synchronize().is_err() {
+            GenerateError::Panicked { reason }
+        } else {
+            GenerateError::Step { reason }
+        }
     }
 }
 
@@ -356,7 +362,7 @@ impl Forward for Decoder {
         }
         let cache = |_| Cache::new(n_pages, &self.heads, self.dtype, &self.device);
         let caches: Result<Vec<Cache>> = (0..self.layers.len()).map(cache).collect();
-        self.caches = caches.map_err(|error| step(&error))?;
+        self.caches = caches.map_err(|error| self.step(&error))?;
         Ok(())
     }
 
@@ -364,7 +370,7 @@ impl Forward for Decoder {
         if !self.checked(batch)? {
             return Ok(Vec::new());
         }
-        self.logits(batch).map_err(|error| step(&error))
+        self.logits(batch).map_err(|error| self.step(&error))
     }
 
     fn hidden(&mut self, batch: &Batch) -> std::result::Result<Vec<f32>, GenerateError> {
@@ -377,6 +383,6 @@ impl Forward for Decoder {
             };
             hidden.to_dtype(DType::F32)?.flatten_all()?.to_vec1()
         };
-        run().map_err(|error| step(&error))
+        run().map_err(|error| self.step(&error))
     }
 }
