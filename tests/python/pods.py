@@ -82,6 +82,8 @@ def podman(*words, check=True):
     settings = {"CONTAINERS_CONF": STORE / "containers.conf", "CONTAINERS_STORAGE_CONF": STORE / "storage.conf"}
     done = subprocess.run(
         ["podman", *map(str, words)],
+        # Where memory ran out, conmon leaves a file called `oom` in the folder that it was started in.
+        cwd=STORE,
         env={**os.environ, **{name: str(path) for name, path in settings.items()}},
         stdin=subprocess.DEVNULL,
         capture_output=True,

@@ -174,7 +174,7 @@ mod tests {
             "MARK done",
         ]);
         let left = files(&log, "uid-7").unwrap();
-        assert_eq!((left.files.len(), left.too_big.len()), (1, 1));
+        assert_eq!((left.files.len(), left.too_big.len()), (1, 0));
         assert_eq!(what_is("::mlk8s  begin x", ""), Line::Text);
     }
 
