@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -108,6 +109,12 @@ def run_of(done):
     return Run(done.stdout.strip())
 
 
+def heed_signals():
+    """Undoes what a shell does to what it runs in the background, and these tests may be."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
 class Started:
     """A program that runs, and what it tells."""
 
@@ -118,13 +125,18 @@ class Started:
             env=environment(**variables),
             stdout=subprocess.PIPE,
             encoding="utf-8",
+            preexec_fn=heed_signals,
         )
         self.events = []
+        # A test that waits for what does not come fails, and does not hang.
+        self.limit = threading.Timer(SECONDS, self.process.kill)
+        self.limit.start()
 
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
+        self.limit.cancel()
         self.process.kill()
         self.process.wait()
         self.process.stdout.close()

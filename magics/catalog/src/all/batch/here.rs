@@ -162,7 +162,8 @@ fn follow(child: &Child, lines: &Receiver<Event>, call: &Call) -> (Told, bool) {
     loop {
         if call.cancel.is_raised() && interrupted.is_none() {
             interrupted = Some(Instant::now());
-            signal(child, Signal::SIGINT);
+            // Not SIGINT: who starts servers in the background has them, and what they start, ignore it.
+            signal(child, Signal::SIGTERM);
         }
         if interrupted.is_some_and(|since| since.elapsed() > PATIENCE) {
             signal(child, Signal::SIGKILL);
