@@ -95,7 +95,7 @@ fn container(run: &NotebookRun) -> Value {
         ("MLK8S_NOTEBOOK", path.clone()),
         ("MLK8S_PARAMETERS", json!(parameters).to_string()),
         ("MLK8S_OUT", "/mlk8s/out".to_owned()),
-        ("MLK8S_PACKED", "/mlk8s/work/.packed".to_owned()),
+        ("MLK8S_PACKED", "/mlk8s/scratch/.packed".to_owned()),
         ("MLK8S_MOST", MOST_PACKED.to_string()),
     ];
     environment.extend(
@@ -122,7 +122,7 @@ fn container(run: &NotebookRun) -> Value {
         "args": line.iter().map(|word| literal(word)).collect::<Vec<_>>(),
         // Files that a notebook names are looked for beside it; a folder that was sent along cannot be written to.
         "workingDir": match &run.source {
-            Source::Inline { .. } => "/mlk8s/work",
+            Source::Inline { .. } => "/mlk8s/scratch",
             Source::Volume { .. } => path.rsplit_once('/').map_or("/mlk8s/volume", |(folder, _)| folder),
         },
         "env": environment,
@@ -173,7 +173,7 @@ fn volumes(run: &NotebookRun, name: &str) -> Vec<Value> {
 fn mounts(run: &NotebookRun) -> Vec<Value> {
     let at = |name: &str, path: &str| json!({"name": name, "mountPath": path});
     let mut mounts = vec![
-        at("work", "/mlk8s/work"),
+        at("work", "/mlk8s/scratch"),
         at("out", "/mlk8s/out"),
         at("shm", "/dev/shm"),
     ];
