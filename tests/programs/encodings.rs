@@ -47,7 +47,7 @@ fn main() -> Result<(), Failure> {
         for &method in &methods {
             scores.push(of_kmeans(&table, method, k, &classes)?);
         }
-        for init in [ModesInit::Huang, ModesInit::Cao] {
+        for init in [ModesInit::Cao, ModesInit::Huang] {
             scores.push(of_modes(&table, init, k, &classes)?);
         }
         let choice = choose(&table, &ChooseOptions::new(k), &Silent)?;
@@ -68,7 +68,7 @@ fn main() -> Result<(), Failure> {
             writeln!(
                 out,
                 "  {:<13} ACC {acc:.3} ARI {ari:.3} NMI {nmi:.3} | stability {:.3} ({:+.1}) silhouette {:.4} ({:+.1})",
-                candidate.method.to_string(),
+                candidate.way.to_string(),
                 candidate.stability,
                 candidate.more_stable,
                 candidate.silhouette,
@@ -85,7 +85,7 @@ fn main() -> Result<(), Failure> {
     let names = methods
         .iter()
         .map(ToString::to_string)
-        .chain(["k-modes Huang", "k-modes Cao", "chosen"].map(str::to_owned));
+        .chain(["k-modes Cao", "k-modes Huang", "chosen"].map(str::to_owned));
     for (name, [acc, ari, nmi]) in names.zip(totals) {
         writeln!(
             out,

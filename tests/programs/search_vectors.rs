@@ -1,8 +1,11 @@
-//! Times searches in an index of synthetic vectors: `mlk8s-search-vectors DIR [VECTORS [DIMS [QUERIES]]]`; the index is built once.
+//! Times searches in an index of synthetic vectors: `mlk8s-search-vectors DIR [VECTORS [DIMS [QUERIES [LATENT]]]]`; the index is
+//! built once.
 //!
 //! Vectors are clustered as those of texts are: 2,000 centres drawn from a normal distribution, and each vector a centre plus
-//! normal noise of 0.7 times its length, made unit. Queries are drawn likewise and are not in the index. The vectors go to
-//! `DIR/base.f32`, the queries to `DIR/queries.f32` for a peer to read.
+//! normal noise of 0.7 times its length, made unit. Where LATENT is less than DIMS, that happens in so many dimensions, a random
+//! linear map takes them to DIMS, and normal noise of a tenth is added there: vectors of texts, too, fill few dimensions, without
+//! which no graph finds its way. Queries are drawn likewise and are not in the index. The vectors go to `DIR/base.f32`, the queries
+//! to `DIR/queries.f32` for a peer to read.
 
 use std::io::Write;
 use std::path::Path;
@@ -12,6 +15,8 @@ use mlk8s_search::{Index, Item, Mode, Query, Scan, Settings, Silent, Vectors};
 
 const N_CENTRES: usize = 2000;
 const NOISE: f32 = 0.7;
+/// Noise beside the latent dimensions, as a share of a vector's length.
+const BESIDE: f32 = 0.1;
 const BATCH: usize = 100_000;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -19,14 +24,15 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let dir = Path::new(args.get(1).ok_or("name a folder")?);
     let number = |i: usize, default: usize| args.get(i).map_or(Ok(default), |arg| arg.parse());
     let (n, dims, n_queries) = (number(2, 1_000_000)?, number(3, 384)?, number(4, 50)?);
+    let space = Space::new(number(5, dims)?, dims);
     let mut out = std::io::stdout().lock();
     let path = dir.join("index");
     if !Index::is_index(&path) {
-        build(dir, n, dims, &mut out)?;
+        build(dir, n, &space, &mut out)?;
     }
     let index = Index::open(&path)?;
     writeln!(out, "{:?}", index.stats())?;
-    let queries = vectors(n_queries, dims, 1 << 40);
+    let queries = space.vectors(n_queries, 1 << 40);
     std::fs::write(dir.join("queries.f32"), bytemuck::cast_slice(&queries))?;
     time(&index, &queries, dims, &mut out)
 }
@@ -34,15 +40,16 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 fn build(
     dir: &Path,
     n: usize,
-    dims: usize,
+    space: &Space,
     out: &mut impl Write,
 ) -> Result<(), Box<dyn std::error::Error>> {
+    let dims = space.dims;
     let mut index = Index::create(&dir.join("index"), Settings::default())?;
     let mut base = std::fs::File::create(dir.join("base.f32"))?;
     let mut adding = Duration::ZERO;
     for start in (0..n).step_by(BATCH) {
         let n_batch = BATCH.min(n - start);
-        let values = vectors(n_batch, dims, start as u64);
+        let values = space.vectors(n_batch, start as u64);
         base.write_all(bytemuck::cast_slice(&values))?;
         let items: Vec<Item> = (start..start + n_batch).map(item).collect();
         let began = Instant::now();
@@ -84,21 +91,68 @@ fn normal(rng: &mut fastrand::Rng) -> f32 {
     (-2.0 * rng.f32().max(1e-12).ln()).sqrt() * (std::f32::consts::TAU * rng.f32()).cos()
 }
 
-/// Clustered unit vectors; the i-th depends on `first + i` only.
-fn vectors(n: usize, dims: usize, first: u64) -> Vec<f32> {
-    let mut rng = fastrand::Rng::with_seed(7);
-    let centres: Vec<f32> = (0..N_CENTRES * dims).map(|_| normal(&mut rng)).collect();
-    let mut values = Vec::with_capacity(n * dims);
-    for i in 0..n as u64 {
-        let mut rng = fastrand::Rng::with_seed(0x5eed ^ (first + i));
-        let centre = rng.usize(..N_CENTRES) * dims;
-        let row: Vec<f32> = (0..dims)
-            .map(|j| centres[centre + j] + NOISE * normal(&mut rng))
-            .collect();
-        let length = row.iter().map(|v| v * v).sum::<f32>().sqrt();
-        values.extend(row.iter().map(|v| v / length));
+/// Where vectors are drawn from.
+struct Space {
+    latent: usize,
+    dims: usize,
+    /// `N_CENTRES × latent`.
+    centres: Vec<f32>,
+    /// `latent × dims`, rows of length about 1; none where the latent dimensions are all there are.
+    map: Option<Vec<f32>>,
+}
+
+impl Space {
+    fn new(latent: usize, dims: usize) -> Space {
+        let mut rng = fastrand::Rng::with_seed(7);
+        let mut draw = |n: usize| -> Vec<f32> { (0..n).map(|_| normal(&mut rng)).collect() };
+        let centres = draw(N_CENTRES * latent);
+        let scale = (dims as f32).sqrt().recip();
+        let map = (latent < dims).then(|| draw(latent * dims).iter().map(|v| v * scale).collect());
+        Space {
+            latent,
+            dims,
+            centres,
+            map,
+        }
     }
-    values
+
+    /// Clustered unit vectors; the i-th depends on `first + i` only.
+    fn vectors(&self, n: usize, first: u64) -> Vec<f32> {
+        let mut values = Vec::with_capacity(n * self.dims);
+        for i in 0..n as u64 {
+            let mut rng = fastrand::Rng::with_seed(0x5eed ^ (first + i));
+            let centre = rng.usize(..N_CENTRES) * self.latent;
+            let row: Vec<f32> = (0..self.latent)
+                .map(|j| self.centres[centre + j] + NOISE * normal(&mut rng))
+                .collect();
+            let row = match &self.map {
+                Some(map) => self.mapped(map, &row, &mut rng),
+                None => row,
+            };
+            let length = norm(&row);
+            values.extend(row.iter().map(|v| v / length));
+        }
+        values
+    }
+
+    fn mapped(&self, map: &[f32], row: &[f32], rng: &mut fastrand::Rng) -> Vec<f32> {
+        let mut mapped = vec![0.0; self.dims];
+        for (x, direction) in row.iter().zip(map.chunks_exact(self.dims)) {
+            mapped
+                .iter_mut()
+                .zip(direction)
+                .for_each(|(sum, d)| *sum += x * d);
+        }
+        let beside = BESIDE * norm(&mapped) / (self.dims as f32).sqrt();
+        for v in &mut mapped {
+            *v += beside * normal(rng);
+        }
+        mapped
+    }
+}
+
+fn norm(row: &[f32]) -> f32 {
+    row.iter().map(|v| v * v).sum::<f32>().sqrt()
 }
 
 fn time(

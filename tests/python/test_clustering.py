@@ -119,6 +119,24 @@ def test_answers_are_grouped_without_being_written_out(survey):
     assert survey.value("people.predict(&survey)?.equals(&people.assignments)") == "true"
 
 
+def test_answers_are_grouped_around_the_most_frequent_ones(survey):
+    assert survey.run("%encode survey --columns a,b,c --as answers").ok
+    for how in ("", "--init huang --n-init 5"):
+        talk = survey.run(f"%kmeans answers -k 2 --metric matching {how} --as people")
+        assert talk.ok and re.search(r"\d+ of 270 answers differ from the centre of their group", talk.result), talk
+        assert survey.value("people.predict(&survey)?.equals(&people.assignments)") == "true"
+    assert "k = 2 of 2..4" in survey.run("%kmeans answers -k 2..4 --metric matching --as people").result
+    for line, why in (
+        ("answers -k 2 --metric matching --batch 9", "goes without `--batch`"),
+        ("answers -k 2 --metric matching --init random", "chooses numbers, not answers"),
+        ("answers -k 2 --init cao", "chooses answers, not numbers"),
+        ("survey -k 2 --metric matching", "has no column of numbers"),
+    ):
+        assert why in survey.run(f"%kmeans {line}").traceback
+    assert survey.run("%encode survey --columns a,b,c --method mca --as places").ok
+    assert "is not made of answers alone" in survey.run("%kmeans places -k 2 --metric matching").traceback
+
+
 @pytest.mark.parametrize("method", ["chi2", "mca", "ppmi", "coupling", "entity", "choose"])
 def test_answers_have_a_place_in_a_space(survey, method):
     talk = survey.run(f"%encode survey --method {method} --columns a,b,c -k 2 --as places")

@@ -75,6 +75,21 @@ def test_only_what_is_new_is_read_and_what_is_gone_is_removed(library, notes):
     assert first(library, "%search query something to write letters on --mode vectors") == "Paper"
 
 
+def test_an_index_that_is_open_follows_what_becomes_of_it(library, kernels, tmp_path):
+    assert first(library, "%search query what glows --in library") == "Radium"
+    other = kernels(env={"MLK8S_STATE": str(tmp_path / "state"), "OPENAI_BASE_URL": ""})
+    assert other.run('let notes = df!("text" => ["a worm that glows"], "title" => ["Worm"])?;').ok
+    assert other.run("%search build notes --as library --keep").ok
+    hits = "hits.column(\"title\")?.str()?.iter().flatten().any(|title| title == \"Worm\")"
+    assert library.run("%search query what glows --in library").ok
+    assert library.value(hits) == "true"
+    assert other.run("%search remove library").ok
+    assert "no index called `library`" in library.run("%search query what glows --in library").traceback
+    assert other.run("%search build notes --words-only --as library").ok
+    assert library.run("%search query what glows --in library").ok
+    assert library.value("hits.height()") == "1"
+
+
 def test_marks_change_what_comes_first(library):
     before = first(library, "%search query water and salt of the sea")
     shown = library.run("%search query water and salt of the sea")

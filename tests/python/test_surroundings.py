@@ -223,3 +223,17 @@ def test_what_the_kernel_makes_is_private(kernels):
     addresses = set().union(*map(listening, kernel.family()))
     assert {address.port for address in addresses} == {connection[key] for key in connection if key.endswith("_port")}
     assert {address.ip for address in addresses} == {"127.0.0.1"}
+
+
+def test_another_rust_is_named_before_a_cell_fails_of_it(kernels, tmp_path):
+    rustc = tmp_path / "rustc"
+    libraries = tmp_path / "lib"
+    libraries.mkdir()
+    rustc.write_text(f'#!/bin/sh\n[ "$1" = --version ] && echo "rustc 1.2.3 (other)" || printf "{tmp_path}\\n{libraries}\\n"\n')
+    rustc.chmod(0o755)
+    kernel = kernels(env={"RUSTC": str(rustc)})
+    talk = kernel.run("1 + 1")
+    assert not talk.ok
+    assert "is rustc 1.2.3 (other), and this kernel was built by rustc 1." in talk.traceback
+    assert "rustup toolchain install 1." in talk.traceback
+    assert kernel.run("%help").ok

@@ -5,6 +5,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+/// What built this program, and the prelude with it.
+const BUILT_BY: &str = env!("MLK8S_BUILT_BY");
+/// The shared standard library of that Rust; empty where it has none.
+const STANDARD_LIBRARY: &str = env!("MLK8S_STANDARD_LIBRARY");
+
 /// A compiler, called directly: the one that `rustc` on the path stands for.
 #[derive(Debug, Clone)]
 pub(super) struct Toolchain {
@@ -37,10 +42,28 @@ impl Toolchain {
             )));
         };
         let own = Path::new(root).join("bin/rustc");
-        Ok(Toolchain {
+        let toolchain = Toolchain {
             rustc: if own.exists() { own } else { door.into() },
             libraries: PathBuf::from(libraries),
-        })
+        };
+        toolchain.check()
+    }
+
+    /// Refuses a Rust that did not build the prelude: cells would fail with words that help nobody. The standard library has
+    /// another name in each version, so that no compiler needs to be called for it.
+    fn check(self) -> io::Result<Toolchain> {
+        if self.libraries.join(STANDARD_LIBRARY).exists() {
+            return Ok(self);
+        }
+        let told = Command::new(&self.rustc).arg("--version").output();
+        let version = told.map(|told| String::from_utf8_lossy(&told.stdout).trim().to_owned());
+        let number = BUILT_BY.split(' ').nth(1).unwrap_or("stable");
+        Err(io::Error::other(format!(
+            "`{}` is {}, and this kernel was built by {BUILT_BY}; `rustup toolchain install {number}` and `RUSTC` in the \
+             environment of Jupyter bring that one (`RUSTC=$(rustup which rustc --toolchain {number})`)",
+            self.rustc.display(),
+            version.as_deref().unwrap_or("another Rust"),
+        )))
     }
 
     /// The loader's path, with `prelude` and the standard library first.

@@ -78,6 +78,8 @@ pub(crate) struct Searched {
     pub(crate) query: String,
     /// What was found, best first.
     pub(crate) hits: Vec<String>,
+    /// The index that was searched last, opened: the next question does not open it anew.
+    pub(crate) opened: Option<mlk8s_search::Index>,
 }
 
 /// A variable that Rust cells are to get before the next one runs.

@@ -1,5 +1,9 @@
 //! Which encoding the data themselves favour; labels are never looked at.
 
+mod differences;
+
+use std::fmt;
+
 use crate::agreement::adjusted_rand;
 use crate::codes::Codes;
 use crate::dense::Dense;
@@ -7,13 +11,11 @@ use crate::encode::{EncodeOptions, Encoder, Method, Vectors};
 use crate::error::ClusteringError;
 use crate::fit::Fit;
 use crate::kmeans;
+use crate::modes::{ModesInit, ModesOptions, kmodes};
 use crate::options::Options;
-use crate::points::Points;
 use crate::table::Table;
 use crate::watch::{Silent, Watch};
-
-/// Rows on which silhouettes are measured: all pairs of them are compared.
-const SILHOUETTE_ROWS: usize = 1000;
+use differences::Differences;
 
 /// How the choice is made.
 #[derive(Debug, Clone, PartialEq)]
@@ -55,11 +57,29 @@ impl ChooseOptions {
     }
 }
 
-/// What was found about one method.
+/// A way to group answers.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Way {
+    /// k-means on the rows, encoded.
+    Encoded(Method),
+    /// k-modes on the answers themselves, as a comparison: it is never chosen, being no encoding.
+    Modes,
+}
+
+impl fmt::Display for Way {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Way::Encoded(method) => method.fmt(f),
+            Way::Modes => f.write_str("k-modes"),
+        }
+    }
+}
+
+/// What was found about one way.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Candidate {
-    /// The method.
-    pub method: Method,
+    /// The way.
+    pub way: Way,
     /// Mean adjusted Rand index between the clusters of two bootstrap samples, on the same rows.
     pub stability: f64,
     /// Mean silhouette of the clusters, by the number of answers in which rows differ: the same measure for all methods.
@@ -77,7 +97,7 @@ pub struct Choice {
     pub method: Method,
     /// Why, in a sentence.
     pub reason: String,
-    /// All methods, in the order given.
+    /// All methods, in the order given, and k-modes.
     pub candidates: Vec<Candidate>,
 }
 
@@ -123,79 +143,113 @@ pub fn choose(
         .map(|_| order.iter().map(|_| rng.usize(..order.len())).collect())
         .collect();
     let mut trials = Vec::new();
+    let n_ways = options.methods.len() + 1;
     for (at, &method) in options.methods.iter().enumerate() {
+        let labels = encoded(&rows, method, &samples, options, watch)?;
         trials.push(Trial::new(
-            &rows, method, &samples, &measured, options, watch,
-        )?);
-        watch.step(at + 1, options.methods.len(), "comparing encodings");
+            Way::Encoded(method),
+            &labels,
+            &measured,
+            options.k,
+        ));
+        watch.step(at + 1, n_ways, "comparing encodings");
     }
-    let candidates: Vec<Candidate> = trials
+    let labels = by_modes(&answers, &samples, options, watch)?;
+    trials.push(Trial::new(Way::Modes, &labels, &measured, options.k));
+    watch.step(n_ways, n_ways, "comparing encodings");
+    let candidates = trials
         .iter()
         .map(|trial| trial.against(&trials[0]))
         .collect();
+    Ok(chosen(first, candidates))
+}
+
+/// The first method, unless another is clearly better.
+fn chosen(first: Method, candidates: Vec<Candidate>) -> Choice {
     let clearly = candidates
         .iter()
-        .filter(|candidate| candidate.more_stable > 1.0 && candidate.better_apart > 1.0);
-    let best = clearly.max_by(|a, b| a.stability.total_cmp(&b.stability));
+        .filter_map(|candidate| match candidate.way {
+            Way::Encoded(method) if candidate.more_stable > 1.0 && candidate.better_apart > 1.0 => {
+                Some((method, candidate))
+            }
+            _ => None,
+        });
+    let best = clearly.max_by(|(_, a), (_, b)| a.stability.total_cmp(&b.stability));
     let reason = match best {
-        Some(best) => format!(
-            "{} is more stable than {first} over samples of the rows ({:.2} against {:.2}) and sets clusters further apart ({:.3} against {:.3})",
-            best.method,
-            best.stability,
-            candidates[0].stability,
-            best.silhouette,
-            candidates[0].silhouette
+        Some((method, best)) => format!(
+            "{method} is more stable than {first} over samples of the rows ({:.2} against {:.2}) and sets clusters further apart ({:.3} against {:.3})",
+            best.stability, candidates[0].stability, best.silhouette, candidates[0].silhouette
         ),
         None => format!(
             "no method is clearly better than {first} both in stability and in how far clusters are apart"
         ),
     };
-    Ok(Choice {
-        method: best.map_or(first, |best| best.method),
+    Choice {
+        method: best.map_or(first, |(method, _)| method),
         reason,
         candidates,
-    })
+    }
 }
 
-/// One method on all samples.
-struct Trial {
+/// Clusters of all rows, found on each sample by k-means on the encoded answers.
+fn encoded(
+    rows: &Table,
     method: Method,
+    samples: &[Vec<usize>],
+    options: &ChooseOptions,
+    watch: &dyn Watch,
+) -> Result<Vec<Vec<u32>>, ClusteringError> {
+    let of_sample = |(number, sample): (usize, &Vec<usize>)| {
+        if watch.stopped() {
+            return Err(ClusteringError::Stopped);
+        }
+        let drawn = rows.select(sample);
+        let encode = EncodeOptions {
+            method,
+            ..options.encode.clone()
+        };
+        let encoder = Encoder::fit(&drawn, &encode, watch)?;
+        let kmeans = Options {
+            n_init: options.n_init,
+            seed: options.seed.wrapping_add(number as u64),
+            ..Options::new(options.k)
+        };
+        let fit = cluster(encoder.encode(&drawn)?, &kmeans)?;
+        predict(encoder.encode(rows)?, &fit)
+    };
+    samples.iter().enumerate().map(of_sample).collect()
+}
+
+/// The same by k-modes.
+fn by_modes(
+    answers: &Codes,
+    samples: &[Vec<usize>],
+    options: &ChooseOptions,
+    watch: &dyn Watch,
+) -> Result<Vec<Vec<u32>>, ClusteringError> {
+    let of_sample = |sample: &Vec<usize>| {
+        if watch.stopped() {
+            return Err(ClusteringError::Stopped);
+        }
+        let settings = ModesOptions {
+            init: ModesInit::Cao,
+            ..ModesOptions::new(options.k)
+        };
+        kmodes(&answers.select(sample), &settings, &Silent)?.predict(answers)
+    };
+    samples.iter().map(of_sample).collect()
+}
+
+/// One way on all samples.
+struct Trial {
+    way: Way,
     /// For each sample, the mean agreement with the others.
     agreement: Vec<f64>,
     silhouettes: Vec<f64>,
 }
 
 impl Trial {
-    fn new(
-        rows: &Table,
-        method: Method,
-        samples: &[Vec<usize>],
-        measured: &Differences,
-        options: &ChooseOptions,
-        watch: &dyn Watch,
-    ) -> Result<Trial, ClusteringError> {
-        let mut labels: Vec<Vec<u32>> = Vec::new();
-        for (number, sample) in samples.iter().enumerate() {
-            if watch.stopped() {
-                return Err(ClusteringError::Stopped);
-            }
-            let drawn = rows.select(sample);
-            let encoder = Encoder::fit(
-                &drawn,
-                &EncodeOptions {
-                    method,
-                    ..options.encode.clone()
-                },
-                watch,
-            )?;
-            let kmeans = Options {
-                n_init: options.n_init,
-                seed: options.seed.wrapping_add(number as u64),
-                ..Options::new(options.k)
-            };
-            let fit = cluster(encoder.encode(&drawn)?, &kmeans)?;
-            labels.push(predict(encoder.encode(rows)?, &fit)?);
-        }
+    fn new(way: Way, labels: &[Vec<u32>], measured: &Differences, k: usize) -> Trial {
         let agreement = (0..labels.len()).map(|at| {
             let others = (0..labels.len()).filter(|&other| other != at);
             others
@@ -203,19 +257,19 @@ impl Trial {
                 .sum::<f64>()
                 / (labels.len() - 1) as f64
         });
-        let silhouettes = labels
-            .iter()
-            .map(|labels| measured.silhouette(labels, options.k));
-        Ok(Trial {
-            method,
+        Trial {
+            way,
             agreement: agreement.collect(),
-            silhouettes: silhouettes.collect(),
-        })
+            silhouettes: labels
+                .iter()
+                .map(|labels| measured.silhouette(labels, k))
+                .collect(),
+        }
     }
 
     fn against(&self, first: &Trial) -> Candidate {
         Candidate {
-            method: self.method,
+            way: self.way,
             stability: mean(&self.agreement),
             silhouette: mean(&self.silhouettes),
             // A mean over pairs varies as twice the mean over their members (Hoeffding 1948).
@@ -265,64 +319,6 @@ fn errors(values: &[f64], others: &[f64], factor: f64) -> f64 {
     }
 }
 
-/// Distances between all pairs of some rows: the root of the number of answers in which they differ, as between one-hot
-/// rows.
-struct Differences {
-    n_rows: usize,
-    distances: Vec<f32>,
-}
-
-impl Differences {
-    fn new(answers: &Codes) -> Differences {
-        let n_rows = Points::rows(answers).min(SILHOUETTE_ROWS);
-        let mut distances = vec![0.0_f32; n_rows * n_rows];
-        for question in 0..answers.questions() {
-            let codes: Vec<Option<u32>> =
-                (0..n_rows).map(|row| answers.code(row, question)).collect();
-            for (into, a) in distances.chunks_mut(n_rows).zip(&codes) {
-                into.iter_mut()
-                    .zip(&codes)
-                    .for_each(|(distance, b)| *distance += if a == b { 0.0 } else { 2.0 });
-            }
-        }
-        for distance in &mut distances {
-            *distance = distance.sqrt();
-        }
-        Differences { n_rows, distances }
-    }
-
-    /// The mean silhouette (Rousseeuw 1987); a row alone in its cluster counts 0.
-    fn silhouette(&self, labels: &[u32], k: usize) -> f64 {
-        let labels = &labels[..self.n_rows];
-        let mut sizes = vec![0_u32; k];
-        for &label in labels {
-            sizes[label as usize] += 1;
-        }
-        let of_row = |(distances, &own): (&[f32], &u32)| {
-            let mut sums = vec![0.0; k];
-            for (&distance, &label) in distances.iter().zip(labels) {
-                sums[label as usize] += f64::from(distance);
-            }
-            let size = f64::from(sizes[own as usize]);
-            let others = (0..k).filter(|&other| other != own as usize && sizes[other] > 0);
-            let nearest = others
-                .map(|other| sums[other] / f64::from(sizes[other]))
-                .fold(f64::INFINITY, f64::min);
-            if size < 2.0 || nearest.is_infinite() {
-                return 0.0;
-            }
-            let inside = sums[own as usize] / (size - 1.0);
-            (nearest - inside) / nearest.max(inside).max(f64::MIN_POSITIVE)
-        };
-        self.distances
-            .chunks(self.n_rows)
-            .zip(labels)
-            .map(of_row)
-            .sum::<f64>()
-            / self.n_rows as f64
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -358,7 +354,8 @@ mod tests {
             ..ChooseOptions::new(2)
         };
         let choice = choose(&two_kinds(8), &options, &Silent).unwrap();
-        assert_eq!(choice.candidates.len(), 5);
+        assert_eq!(choice.candidates.len(), 6);
+        assert_eq!(choice.candidates[5].way, Way::Modes);
         for candidate in &choice.candidates {
             assert!(candidate.stability <= 1.0, "{candidate:?}");
             assert!(candidate.silhouette > 0.1, "{candidate:?}");
@@ -379,14 +376,5 @@ mod tests {
         let choice = choose(&two_kinds(0), &options, &Silent).unwrap();
         assert_eq!(choice.method, Method::Chi2);
         assert!(choice.candidates[1].more_stable.abs() < 1e-9);
-    }
-
-    #[test]
-    fn silhouettes_follow_their_definition() {
-        // Rows at 0 0, 0 1 and 1 2: distances √2, √4, √4.
-        let answers = Codes::new(&[vec![0, 0, 1], vec![0, 1, 2]], &[2, 3]).unwrap();
-        let found = Differences::new(&answers).silhouette(&[0, 0, 1], 2);
-        let wanted = 2.0 * (2.0 - 2.0_f64.sqrt()) / 2.0 / 3.0;
-        assert!((found - wanted).abs() < 1e-6);
     }
 }

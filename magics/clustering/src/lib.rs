@@ -25,7 +25,7 @@ mod table;
 mod watch;
 
 pub use agreement::{accuracy, adjusted_rand, mutual_information};
-pub use choose::{Candidate, Choice, ChooseOptions, choose};
+pub use choose::{Candidate, Choice, ChooseOptions, Way, choose};
 pub use codes::Codes;
 pub use csr::Csr;
 pub use dense::Dense;

@@ -2,9 +2,10 @@
 
 use rayon::prelude::*;
 
-use crate::codes::Codes;
+use crate::codes::{Codes, shape};
 use crate::error::ClusteringError;
-use crate::fit::Stop;
+use crate::fit::{Fit, Stop};
+use crate::options::Metric;
 use crate::points::Points;
 use crate::watch::Watch;
 
@@ -60,6 +61,54 @@ pub struct Modes {
     pub iterations: usize,
     /// Why it ended.
     pub stop: Stop,
+}
+
+impl Modes {
+    /// The cluster of each row of `codes`, by the same questions: the first of those whose mode differs in the fewest answers.
+    pub fn predict(&self, codes: &Codes) -> Result<Vec<u32>, ClusteringError> {
+        let questions = self.modes.len() / self.k.max(1);
+        if codes.questions() != questions {
+            return Err(shape("questions", codes.questions(), questions));
+        }
+        let rows = Rows::new(codes);
+        let entries = rows.entries.iter().cycle();
+        let modes = self.modes.iter().zip(entries);
+        let modes: Vec<u32> = modes
+            .map(|(&code, &entries)| code.min(entries as u32 - 1))
+            .collect();
+        Ok(rows.nearest(&modes))
+    }
+
+    /// The same as clusters of one-hot rows: a centroid has a 1 for each answer of its mode, and `inertia` is the number of
+    /// answers that differ. `codes` are the rows that were grouped.
+    pub fn into_fit(self, codes: &Codes) -> Fit {
+        let dims = Points::dims(codes);
+        let mut centroids = vec![0.0; self.k * dims];
+        let questions = codes.questions();
+        for (mode, centroid) in self.modes.chunks(questions).zip(centroids.chunks_mut(dims)) {
+            for (question, &code) in mode.iter().enumerate() {
+                if code != Codes::MISSING {
+                    centroid[codes.offset(question) + code as usize] = 1.0;
+                }
+            }
+        }
+        let mut sizes = vec![0; self.k];
+        for &label in &self.labels {
+            sizes[label as usize] += 1;
+        }
+        Fit {
+            labels: self.labels,
+            centroids,
+            k: self.k,
+            dims,
+            metric: Metric::L2,
+            inertia: self.cost as f64,
+            sizes,
+            iterations: self.iterations,
+            stop: self.stop,
+            distinct: None,
+        }
+    }
 }
 
 /// Groups rows by k-modes (Huang 1998): the distance of two rows is the number of answers in which they differ, a
@@ -293,77 +342,4 @@ fn differences(a: &[u32], b: &[u32]) -> usize {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::agreement::adjusted_rand;
-    use crate::watch::Silent;
-
-    /// Three kinds of rows, in each of which one answer of eight is random.
-    fn kinds() -> (Codes, Vec<u32>) {
-        let mut rng = fastrand::Rng::with_seed(5);
-        let kinds: Vec<u32> = (0..300).map(|row| row % 3).collect();
-        let columns: Vec<Vec<u32>> = (0..12)
-            .map(|_| {
-                kinds
-                    .iter()
-                    .map(|&kind| if rng.u8(..8) == 0 { rng.u32(..3) } else { kind })
-                    .collect()
-            })
-            .collect();
-        (Codes::new(&columns, &[3; 12]).unwrap(), kinds)
-    }
-
-    #[test]
-    fn finds_planted_kinds_from_both_inits() {
-        let (codes, kinds) = kinds();
-        for init in [ModesInit::Huang, ModesInit::Cao] {
-            let found = kmodes(
-                &codes,
-                &ModesOptions {
-                    init,
-                    ..ModesOptions::new(3)
-                },
-                &Silent,
-            )
-            .unwrap();
-            assert!(adjusted_rand(&found.labels, &kinds) > 0.98, "{init:?}");
-            assert_eq!(found.stop, Stop::Settled);
-            let differing = |(row, &label): (usize, &u32)| {
-                (0..12)
-                    .filter(|&q| codes.code(row, q) != Some(found.modes[label as usize * 12 + q]))
-                    .count() as u64
-            };
-            assert_eq!(
-                found.cost,
-                found.labels.iter().enumerate().map(differing).sum::<u64>()
-            );
-        }
-    }
-
-    #[test]
-    fn a_missing_answer_can_be_the_mode() {
-        let missing = Codes::MISSING;
-        let columns = [vec![0, 0, missing, missing, missing], vec![0, 0, 1, 1, 1]];
-        let codes = Codes::new(&columns, &[1, 2]).unwrap();
-        let found = kmodes(
-            &codes,
-            &ModesOptions {
-                init: ModesInit::Cao,
-                ..ModesOptions::new(2)
-            },
-            &Silent,
-        )
-        .unwrap();
-        assert_eq!((found.cost, found.modes), (0, vec![missing, 1, 0, 0]));
-    }
-
-    #[test]
-    fn more_clusters_than_rows_are_refused() {
-        let codes = Codes::new(&[vec![0, 1]], &[2]).unwrap();
-        let refused = kmodes(&codes, &ModesOptions::new(3), &Silent);
-        assert!(matches!(
-            refused,
-            Err(ClusteringError::TooFewRows { k: 3, n_rows: 2 })
-        ));
-    }
-}
+mod tests;

@@ -137,7 +137,14 @@ impl Index {
             return Ok(false);
         }
         self.snapshot = Snapshot::load(&self.dir, &self.words)?;
+        // Another index may have taken the place of this one.
+        register(&self.words, self.snapshot.commit.settings.language);
         Ok(true)
+    }
+
+    /// Where the index is.
+    pub fn dir(&self) -> &Path {
+        &self.dir
     }
 
     /// What the index was made with.

@@ -21,6 +21,12 @@ use crate::{Class, FinishReason, Forward, GenerateError, Text};
 /// step.
 const STEPS_PER_SWEEP: u64 = 16;
 
+/// How long after an interactive request more of them are reckoned with.
+const PRESENCE: Duration = Duration::from_mins(1);
+
+/// Times that a step may be longer while nobody is there.
+const UNATTENDED: u32 = 3;
+
 /// Everything that the engine's thread owns.
 pub(super) struct Server {
     pub(super) model: Box<dyn Forward>,
@@ -37,6 +43,8 @@ pub(super) struct Server {
     pub(super) pool: ThreadPool,
     pub(super) shared: Arc<Shared>,
     pub(super) n_stuck: usize,
+    /// When an interactive request came last.
+    last_person: Option<Duration>,
     commands: Receiver<Command>,
     began: Instant,
     n_rounds: u64,
@@ -78,6 +86,7 @@ impl Server {
             pool,
             shared,
             n_stuck: 0,
+            last_person: None,
             commands,
             began: Instant::now(),
             n_rounds: 0,
@@ -146,6 +155,9 @@ impl Server {
         match command {
             Command::Submit(mut sequence) => {
                 if let Some(task) = sequence.task.take() {
+                    if task.class == Class::Interactive {
+                        self.last_person = Some(self.now());
+                    }
                     self.scheduler.submit(task, self.now());
                     self.sequences.insert(sequence.id, sequence);
                 }
@@ -232,6 +244,16 @@ impl Server {
             }
         }
         self.shared.close_one();
+    }
+
+    /// How long a step should take, whoever may come.
+    pub(super) fn step_time(&self) -> Duration {
+        let is_near = |last| self.now().saturating_sub(last) < PRESENCE;
+        if self.last_person.is_some_and(is_near) {
+            self.settings.step_time
+        } else {
+            self.settings.step_time.saturating_mul(UNATTENDED)
+        }
     }
 
     pub(super) fn now(&self) -> Duration {

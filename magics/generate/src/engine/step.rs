@@ -41,6 +41,7 @@ impl Server {
         if self.scheduler.is_idle() {
             return;
         }
+        self.pace.aim(self.step_time());
         let plan = self.scheduler.plan(self.now(), self.pace.tokens());
         self.note_started(&plan);
         if plan.chosen.is_empty() {

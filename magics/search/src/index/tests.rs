@@ -385,3 +385,4 @@ mod damage;
 mod fields;
 mod graph;
 mod kill;
+mod replaced;

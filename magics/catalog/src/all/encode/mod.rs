@@ -168,7 +168,7 @@ impl Magic for Encode {
         self.publish(&answers, made, call)?;
         Ok(Encoded {
             table,
-            choice: chosen.as_ref().map(candidates),
+            choice: chosen.as_ref().map(|choice| candidates(choice, self.k)),
         })
     }
 }

@@ -96,11 +96,11 @@ pub(super) fn explained(encoder: &Encoder) -> Option<String> {
     })
 }
 
-/// The encodings that were tried.
-pub(super) fn candidates(choice: &Choice) -> Table {
+/// The encodings that were tried, and k-modes beside them.
+pub(super) fn candidates(choice: &Choice, k: usize) -> Table {
     let rows = choice.candidates.iter().map(|one| {
         vec![
-            one.method.to_string(),
+            one.way.to_string(),
             format!("{:.3}", one.stability),
             format!("{:.3}", one.silhouette),
             format!("{:+.1}", one.more_stable),
@@ -110,14 +110,17 @@ pub(super) fn candidates(choice: &Choice) -> Table {
     Table {
         title: "which encoding the data favour".to_owned(),
         columns: vec![
-            Column::text("encoding"),
+            Column::text("encoding, or k-modes"),
             Column::number("stability"),
             Column::number("silhouette"),
             Column::number("more stable"),
             Column::number("better apart"),
         ],
         rows: rows.collect(),
-        note: choice.reason.clone(),
+        note: format!(
+            "{}; k-modes groups answers as they are: `%encode … --as answers`, then `%kmeans answers -k {k} --metric matching`",
+            choice.reason
+        ),
     }
 }
 

@@ -1,9 +1,9 @@
 //! Whether groups are found on a GPU, and how.
 
 use mlk8s_clustering::cuda::{self, Settings};
-use mlk8s_clustering::{ClusteringError, Codes, Fit, Options, kmeans};
+use mlk8s_clustering::{ClusteringError, Codes, Fit, Options, kmeans, kmodes};
 
-use super::{KMeans, On, Watcher};
+use super::{Distance, KMeans, On, Watcher};
 use crate::call::Call;
 use crate::error::{ErrorKind, MagicError};
 use crate::rows::{Points, Rows};
@@ -22,6 +22,7 @@ impl KMeans {
         let work = rows.n_rows() * rows.dims() * most;
         match self.on {
             On::Cpu => Ok(None),
+            On::Auto if self.metric == Distance::Matching => Ok(None),
             On::Auto if work < WORTH || self.batch.is_some() => Ok(None),
             On::Auto => Ok(cuda::available(&settings).is_ok().then_some(settings)),
             On::Cuda => match cuda::available(&settings) {
@@ -68,6 +69,10 @@ impl KMeans {
         options: &Options,
         watch: &Watcher<'_>,
     ) -> Result<Fit, ClusteringError> {
+        if self.metric == Distance::Matching {
+            let found = kmodes(codes, &self.modes(options), watch)?;
+            return Ok(found.into_fit(codes));
+        }
         if let Some((card, coded)) = card {
             let given = cuda::Answers {
                 codes: &coded.codes,

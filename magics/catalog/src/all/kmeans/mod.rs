@@ -3,6 +3,8 @@
 mod card;
 mod count;
 mod input;
+mod modes;
+mod report;
 mod show;
 mod stream;
 
@@ -11,7 +13,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use clap::{Parser, ValueEnum};
-use mlk8s_clustering::{Fit, Init, Iteration, Metric, Options, Stop, measure, scan};
+use mlk8s_clustering::{Fit, Init, Iteration, Metric, Options, scan};
 use mlk8s_values::{Basis, Clusters};
 
 use crate::call::{Call, Cancel, Progress};
@@ -21,6 +23,7 @@ use crate::names::ValueName;
 use crate::rows::{Points, Rows, Source};
 use crate::session::{Import, ImportKind, Value};
 use count::K;
+use report::{Report, report};
 use show::Grouped;
 
 /// Rows of which silhouettes are taken.
@@ -31,9 +34,6 @@ const LOOKED_UP: usize = 64;
 const SILHOUETTE_WORK: usize = 40_000_000_000;
 /// Groups from which on first centres are drawn many at once: as good, and quicker.
 const MANY_GROUPS: usize = 50;
-/// Columns that are named for each cluster.
-const APART: usize = 3;
-
 /// Group rows by k-means, and show what sets the groups apart
 #[derive(Debug, Parser)]
 pub(super) struct KMeans {
@@ -54,7 +54,8 @@ pub(super) struct KMeans {
     /// How distance is measured
     #[arg(long, default_value = "l2")]
     metric: Distance,
-    /// First centres: k-means++, k-means|| (quicker for many groups), random, or the name of a frame that has them
+    /// First centres: k-means++, k-means|| (quicker for many groups), random, or the name of a frame that has them; of k-modes cao
+    /// or huang
     #[arg(long, value_name = "HOW", default_value = "auto")]
     init: String,
     /// Starts from different centres, of which the best is kept
@@ -110,6 +111,8 @@ enum Distance {
     L2,
     /// Angle between vectors: their lengths do not count
     Cosine,
+    /// Number of answers that differ, for rows of `%encode`; centres are the most frequent answers (k-modes)
+    Matching,
 }
 
 impl Magic for KMeans {
@@ -132,6 +135,12 @@ impl Magic for KMeans {
             about: "groups of people by what they answered",
             shows: "2 groups of 80 rows",
         },
+        Example {
+            after: &["%encode tables/survey.csv --as answers"],
+            cell: "%kmeans answers -k 2 --metric matching --as people",
+            about: "the same by k-modes: around the most frequent answers, for comparison",
+            shows: "answers differ from the centre of their group",
+        },
     ];
     type Outcome = Grouped;
 
@@ -143,6 +152,7 @@ impl Magic for KMeans {
             return stream::run(&self, path, lazy, call);
         }
         let (rows, weights, mut notes) = input::rows(&self, source, call)?;
+        self.check_modes(&rows)?;
         let mut options = self.options(call, rows.dims())?;
         let watcher = Watcher {
             cancel: &call.cancel,
@@ -151,7 +161,7 @@ impl Magic for KMeans {
         };
         let weights = weights.as_deref();
         let card = self.card(&rows, call)?;
-        let (fit, scan, report) = match &rows.points {
+        let (fit, scan, mut report) = match &rows.points {
             Points::Dense { values, dims } => {
                 let points = mlk8s_clustering::Dense::new(values.as_slice(), *dims)?;
                 let fit = |options: &Options| {
@@ -174,20 +184,12 @@ impl Magic for KMeans {
             }
         };
         notes.extend(report.remark.clone());
+        if self.metric == Distance::Matching {
+            report.cost = Some(modes::told(&fit, &rows));
+        }
         self.publish(&rows, &fit, call)?;
         Grouped::new(self.name, rows, fit, scan, report, notes)
     }
-}
-
-/// What is measured of groups, beside the groups.
-#[derive(Debug, Clone)]
-pub(super) struct Report {
-    pub(super) silhouette: f64,
-    pub(super) of_cluster: Vec<f64>,
-    pub(super) basis: String,
-    pub(super) typical: Vec<Vec<usize>>,
-    pub(super) apart: Vec<Vec<measure::Difference>>,
-    pub(super) remark: Option<String>,
 }
 
 impl KMeans {
@@ -203,10 +205,12 @@ impl KMeans {
         let (_, k) = self.numbers();
         let mut options = Options::new(k);
         options.metric = match self.metric {
-            Distance::L2 => Metric::L2,
+            // Of one-hot rows the same order: they are at twice as many squared units as answers differ.
+            Distance::L2 | Distance::Matching => Metric::L2,
             Distance::Cosine => Metric::Cosine,
         };
         options.init = match (self.init.as_str(), k >= MANY_GROUPS) {
+            _ if self.metric == Distance::Matching => Init::Random,
             ("auto", true) | ("k-means||", _) => Init::Parallel,
             ("auto", false) | ("k-means++", _) => Init::PlusPlus,
             ("random", _) => Init::Random,
@@ -283,75 +287,6 @@ impl KMeans {
         let value = Value::Clusters(Arc::new(clusters));
         call.session.put(self.name.as_str(), value, vec![import]);
         Ok(())
-    }
-}
-
-/// Silhouettes, typical rows, and what sets groups apart.
-fn report<P: mlk8s_clustering::Points>(
-    points: &P,
-    fit: &Fit,
-    sample: usize,
-    options: &Options,
-    watch: &Watcher<'_>,
-) -> Result<Report, MagicError> {
-    // Whoever has stopped the work does not want to wait for measures.
-    let (silhouette, of_cluster, basis) = if fit.k < 2 || watch.cancel.is_raised() {
-        (f64::NAN, Vec::new(), String::new())
-    } else if sample >= 100.min(points.rows()) {
-        let found = measure::silhouette(
-            points,
-            &fit.labels,
-            fit.k,
-            options.metric,
-            sample,
-            options.seed,
-            watch,
-        )?;
-        let basis = if found.exact {
-            String::new()
-        } else {
-            format!(" (of {} rows)", found.rows.len())
-        };
-        (found.mean, found.of_cluster, basis)
-    } else {
-        let mean = measure::simplified_silhouette(points, fit, watch)?;
-        (mean, Vec::new(), " (to the centres)".to_owned())
-    };
-    let typical = measure::typical(points, fit, APART)?
-        .into_iter()
-        .map(|rows| rows.into_iter().map(|typical| typical.row).collect())
-        .collect();
-    Ok(Report {
-        silhouette,
-        of_cluster,
-        basis,
-        typical,
-        apart: measure::differences(points, &fit.labels, fit.k, APART),
-        remark: remark(fit).or_else(|| {
-            let is_stopped = watch.cancel.is_raised();
-            is_stopped
-                .then(|| "stopped; these are the best groups of those that were tried".to_owned())
-        }),
-    })
-}
-
-/// What is to be said about how the work ended.
-fn remark(fit: &Fit) -> Option<String> {
-    if let Some(distinct) = fit.distinct {
-        return Some(format!(
-            "only {distinct} of the rows differ, so that some groups are empty"
-        ));
-    }
-    match fit.stop {
-        Stop::MaxIter => Some(format!(
-            "not settled after {} iterations; `--max-iter` allows more",
-            fit.iterations
-        )),
-        Stop::Interrupted => Some(format!(
-            "stopped after {} iterations; these are the best groups so far",
-            fit.iterations
-        )),
-        Stop::Settled | Stop::Tolerance => None,
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use mlk8s_clustering::{Fit, Silent, pca, scan};
 use serde_json::{Value, json};
 
-use super::Report;
+use super::report::Report;
 use crate::error::MagicError;
 use crate::names::ValueName;
 use crate::rows::{Points, Rows, shortened};
@@ -161,9 +161,10 @@ impl Grouped {
         if let Some(scan) = &self.scan {
             parts.push(chosen(scan, self.fit.k));
         }
+        let cost = self.report.cost.clone();
         parts.push(format!(
-            "inertia {}, {}",
-            short(self.fit.inertia),
+            "{}, {}",
+            cost.unwrap_or_else(|| format!("inertia {}", short(self.fit.inertia))),
             plural(self.fit.iterations, "iteration")
         ));
         if self.report.silhouette.is_finite() {

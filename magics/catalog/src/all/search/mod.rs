@@ -113,8 +113,21 @@ fn open(name: &str, session: &Session) -> Result<mlk8s_search::Index, MagicError
     .with_hint(format!("{known}`%search build docs --as {name}` makes one")))
 }
 
-fn remove(name: &str, session: &Session) -> Result<View, MagicError> {
-    drop(open(name, session)?);
+/// The same, at its last commit: the one that was searched last is still open.
+fn current(name: &str, session: &mut Session) -> Result<mlk8s_search::Index, MagicError> {
+    let kept = session.searched.opened.take();
+    let kept = kept.filter(|index| index.dir() == place(name, session));
+    match kept {
+        Some(mut index) if mlk8s_search::Index::is_index(index.dir()) => {
+            index.reload()?;
+            Ok(index)
+        }
+        _ => open(name, session),
+    }
+}
+
+fn remove(name: &str, session: &mut Session) -> Result<View, MagicError> {
+    drop(current(name, session)?);
     let dir = place(name, session);
     std::fs::remove_dir_all(&dir).map_err(|error| {
         MagicError::new(

@@ -4,7 +4,7 @@ use clap::{Args, ValueEnum};
 use mlk8s_search::{Hit, Mode, Query as Wanted, Results, Rocchio, best_sentence};
 use polars::df;
 
-use super::{feedback, open};
+use super::{current, feedback};
 use crate::call::Call;
 use crate::encoders::{Embedder, Vectors};
 use crate::error::{ErrorKind, MagicError};
@@ -60,7 +60,7 @@ enum How {
 impl Query {
     pub(super) fn run(self, call: &mut Call) -> Result<View, MagicError> {
         let name = self.index_name(call)?;
-        let index = open(&name, call.session)?;
+        let index = current(&name, call.session)?;
         let text = self.text();
         let marks = if self.without_marks {
             feedback::Marks::default()
@@ -109,6 +109,7 @@ impl Query {
             )?);
         }
         self.publish(&results, call)?;
+        call.session.searched.opened = Some(index);
         call.session.searched.query.clone_from(&text);
         call.session.searched.hits = results.hits.iter().map(|hit| hit.item.id.clone()).collect();
         call.session.searched.index = Some(name.clone());
