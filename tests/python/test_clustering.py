@@ -125,12 +125,12 @@ def test_answers_are_grouped_around_the_most_frequent_ones(survey):
         talk = survey.run(f"%kmeans answers -k 2 --metric matching {how} --as people")
         assert talk.ok and re.search(r"\d+ of 270 answers differ from the centre of their group", talk.result), talk
         assert survey.value("people.predict(&survey)?.equals(&people.assignments)") == "true"
-    assert "k = 2 of 2..4" in survey.run("%kmeans answers -k 2..4 --metric matching --as people").result
+    assert "of 2..4, whose silhouette is the best" in survey.run("%kmeans answers -k 2..4 --metric matching --as people").result
     for line, why in (
         ("answers -k 2 --metric matching --batch 9", "goes without `--batch`"),
         ("answers -k 2 --metric matching --init random", "chooses numbers, not answers"),
         ("answers -k 2 --init cao", "chooses answers, not numbers"),
-        ("survey -k 2 --metric matching", "has no column of numbers"),
+        ("survey -k 2 --metric matching", "is not made of answers alone"),
     ):
         assert why in survey.run(f"%kmeans {line}").traceback
     assert survey.run("%encode survey --columns a,b,c --method mca --as places").ok
