@@ -3,11 +3,11 @@
 mod find;
 
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use kube::Client;
 use kube::config::Config;
-use tokio::runtime::Runtime;
+use tokio::runtime::{Handle, Runtime};
 
 use crate::error::{Asked, ClusterError};
 
@@ -87,7 +87,9 @@ impl Default for PodFiles {
 
 /// A connection to a cluster. Its calls wait; none but those that say so changes anything.
 pub struct Cluster {
-    pub(crate) runtime: Runtime,
+    /// There until this is dropped.
+    runtime: Option<Runtime>,
+    handle: Handle,
     pub(crate) reach: Reach,
     context: Option<String>,
     namespace: String,
@@ -144,7 +146,8 @@ impl Cluster {
                 from_pod: found.in_pod,
                 client,
             },
-            runtime,
+            handle: runtime.handle().clone(),
+            runtime: Some(runtime),
             context: found.context,
             namespace: found.namespace,
             pod: place.pod.server.is_some().then(|| place.pod.clone()),
@@ -177,13 +180,30 @@ impl Cluster {
         stop: &(dyn Fn() -> bool + Sync),
         work: impl Future<Output = Result<T, ClusterError>>,
     ) -> Result<T, ClusterError> {
-        self.runtime.block_on(async {
+        self.wait_out(stop, Duration::ZERO, work)
+    }
+
+    /// The same, but what was sent when the user wants to stop gets `grace` for its answer, so that one knows what became
+    /// of it. `work` itself has to look at `stop` where it would send more.
+    pub(crate) fn wait_out<T>(
+        &self,
+        stop: &(dyn Fn() -> bool + Sync),
+        grace: Duration,
+        work: impl Future<Output = Result<T, ClusterError>>,
+    ) -> Result<T, ClusterError> {
+        self.handle.block_on(async {
             let mut work = std::pin::pin!(work);
             let mut glance = tokio::time::interval(GLANCE);
+            let mut stopped: Option<Instant> = None;
             loop {
                 tokio::select! {
                     done = &mut work => return done,
-                    _ = glance.tick() => if stop() { return Err(ClusterError::Cancelled) },
+                    _ = glance.tick() => {
+                        stopped = stopped.or_else(|| stop().then(Instant::now));
+                        if stopped.is_some_and(|since| since.elapsed() >= grace) {
+                            return Err(ClusterError::Cancelled);
+                        }
+                    }
                 }
             }
         })
@@ -205,6 +225,15 @@ impl Reach {
     }
 }
 
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        // A name that is still being looked up, which may take a minute, keeps nobody waiting.
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
 /// The same, without a limit on how long the server may be silent.
 fn patient(mut config: Config) -> Config {
     config.read_timeout = None;
@@ -216,5 +245,36 @@ pub(crate) fn input(what: impl Into<String>, hint: impl Into<String>) -> Cluster
     ClusterError::Input {
         what: what.into(),
         hint: hint.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+
+    use super::*;
+
+    #[test]
+    fn a_name_that_is_still_looked_up_keeps_nobody_waiting() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("config");
+        let text = "apiVersion: v1\nkind: Config\ncurrent-context: c\ncontexts: [{name: c, context: {cluster: c, user: u}}]\n\
+                    clusters: [{name: c, cluster: {server: 'http://127.0.0.1:1'}}]\nusers: [{name: u, user: {}}]\n";
+        std::fs::write(&path, text).unwrap();
+        let kubeconfig = Some(path);
+        let cluster = Cluster::connect(&Place {
+            kubeconfig,
+            ..Place::default()
+        })
+        .unwrap();
+        let ((begun, has_begun), (end, may_end)) = (channel(), channel::<()>());
+        // The resolver of names does it so, and nothing can stop it.
+        cluster.handle.spawn_blocking(move || {
+            begun.send(()).unwrap();
+            may_end.recv()
+        });
+        has_begun.recv().unwrap();
+        drop(cluster);
+        end.send(()).unwrap();
     }
 }

@@ -151,7 +151,7 @@ pub fn run(line: &Line, out: &mut dyn Write) -> Result<ExitCode, Failure> {
             };
             let cluster = Cluster::connect(&place)?;
             writeln!(out, "{} objects for {}", objects.len(), cluster.server())?;
-            let applied = cluster.apply(&objects, how, &|| false)?;
+            let applied = cluster.apply(&objects, how, &interrupted()?)?;
             Ok(changes::write(&applied, how, out)?)
         }
         Command::Status { overlay } => {

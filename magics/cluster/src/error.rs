@@ -33,6 +33,8 @@ pub enum ClusterError {
         server: String,
         /// What the operating system said.
         why: String,
+        /// Whether there was a connection: what was asked for may then have been done.
+        was_sent: bool,
     },
     /// The API server's certificate is not to be trusted.
     #[error("the certificate of the API server {server} is not to be trusted: {why}")]
@@ -102,6 +104,18 @@ pub enum ClusterError {
     /// The user stopped it.
     #[error("stopped")]
     Cancelled,
+    /// Something of a job that was not sent as it should be may still be there.
+    #[error(
+        "job `{namespace}/{name}` was not sent as it should be, and may be there all the same: {cause}"
+    )]
+    Left {
+        /// Namespace of the job.
+        namespace: String,
+        /// Name of the job.
+        name: String,
+        /// Why it was not sent as it should be, or why it could not be taken away.
+        cause: Box<ClusterError>,
+    },
     /// What was given cannot be done.
     #[error("{what}")]
     Input {
@@ -161,6 +175,19 @@ impl ClusterError {
                 ));
             }
             ClusterError::Conflict { .. } => "`--force-conflicts` takes the fields over",
+            ClusterError::Left {
+                namespace,
+                name,
+                cause,
+            } => {
+                let take = format!(
+                    "`kubectl -n {namespace} delete job {name} --ignore-not-found` takes it away"
+                );
+                return Some(match cause.hint() {
+                    Some(hint) => format!("{take}; {hint}"),
+                    None => take,
+                });
+            }
             ClusterError::TimedOut { .. } | ClusterError::Server { .. } => {
                 "the server may be overloaded or starting: `kubectl get --raw /readyz?verbose` says which part is not ready"
             }
@@ -171,6 +198,27 @@ impl ClusterError {
             | ClusterError::Damaged { .. } => return None,
         };
         Some(hint.to_owned())
+    }
+
+    /// Whether the user stopped it.
+    pub fn is_stop(&self) -> bool {
+        match self {
+            ClusterError::Cancelled => true,
+            ClusterError::Left { cause, .. } => cause.is_stop(),
+            _ => false,
+        }
+    }
+
+    /// Whether what was asked for may have been done all the same.
+    pub(crate) fn is_in_doubt(&self) -> bool {
+        matches!(
+            self,
+            ClusterError::Unreachable { was_sent: true, .. }
+                | ClusterError::TimedOut { .. }
+                | ClusterError::Server { .. }
+                | ClusterError::Damaged { .. }
+                | ClusterError::Cancelled
+        )
     }
 
     /// Whether no other request to the same server can do better.
@@ -278,12 +326,14 @@ impl Asked {
         let server = self.server.clone();
         let mut cause = error.source();
         let mut why = error.to_string();
+        // What fails before there is a connection is told by the client as an error of that kind.
+        let was_sent = !why.contains("(Connect)");
         while let Some(inner) = cause {
             why = inner.to_string();
             let timed_out = inner
                 .downcast_ref::<io::Error>()
                 .is_some_and(|error| error.kind() == io::ErrorKind::TimedOut);
-            if timed_out && !error.to_string().to_lowercase().contains("connect") {
+            if timed_out && was_sent {
                 return ClusterError::TimedOut {
                     server,
                     what: self.what(),
@@ -304,6 +354,10 @@ impl Asked {
             };
             return ClusterError::Certificate { server, why };
         }
-        ClusterError::Unreachable { server, why }
+        ClusterError::Unreachable {
+            server,
+            why,
+            was_sent,
+        }
     }
 }

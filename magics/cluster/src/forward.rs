@@ -1,27 +1,59 @@
 //! Ports of pods brought to this machine, for as long as somebody wants them.
 
-use std::collections::BTreeMap;
+mod find;
+mod labelled;
 
-use k8s_openapi::api::core::v1::{Pod, Service};
-use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
-use kube::api::{Api, ListParams};
+use std::collections::BTreeMap;
+use std::fmt;
+
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::Api;
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::cluster::{Cluster, Reach};
 use crate::error::{Asked, ClusterError};
+use find::find;
 
-/// A port of a service that is wanted here.
+pub use labelled::{LabelledNotebook, NOTEBOOK_LABELS};
+
+/// A port that is wanted here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wanted {
-    /// Namespace of the service.
+    /// Namespace of what has the port.
     pub namespace: String,
-    /// Name of the service.
-    pub service: String,
-    /// Port of the service.
+    /// What has the port.
+    pub target: Target,
+    /// Port of the service or of the pod.
     pub port: u16,
     /// Port on this machine; 0 for any that is free.
     pub local: u16,
+}
+
+/// What has a port.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// A service of that name; its port is mapped to one of its pods.
+    Service(String),
+    /// The pods of something else.
+    Pods {
+        /// What they belong to, as kubectl writes it: `statefulset/lab`.
+        of: String,
+        /// Labels that they all have.
+        labels: BTreeMap<String, String>,
+    },
+    /// One pod of that name.
+    Pod(String),
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Target::Service(name) => write!(f, "{name}"),
+            Target::Pods { of, .. } => write!(f, "{of}"),
+            Target::Pod(name) => write!(f, "pod/{name}"),
+        }
+    }
 }
 
 /// Something that happens while ports are forwarded.
@@ -162,70 +194,4 @@ fn about(reach: &Reach, wanted: &Wanted, verb: &'static str, resource: &str, nam
         name: Some(name.to_owned()),
         ..reach.asks(verb, "", resource)
     }
-}
-
-/// A pod behind the service that is ready, and its port.
-async fn find(reach: &Reach, wanted: &Wanted) -> Result<(String, u16), ClusterError> {
-    let services: Api<Service> = Api::namespaced(reach.client.clone(), &wanted.namespace);
-    let asked = about(reach, wanted, "get", "services", &wanted.service);
-    let service = reach.ask(&asked, || services.get(&wanted.service)).await?;
-    let spec = service.spec.unwrap_or_default();
-    let port = spec
-        .ports
-        .into_iter()
-        .flatten()
-        .find(|one| one.port == i32::from(wanted.port));
-    let port = port.ok_or_else(|| ClusterError::NotFound {
-        what: format!("port {} of service `{}`", wanted.port, wanted.service),
-    })?;
-    let selector: BTreeMap<String, String> = spec.selector.unwrap_or_default();
-    let labels: Vec<String> = selector
-        .iter()
-        .map(|(name, value)| format!("{name}={value}"))
-        .collect();
-    let pods: Api<Pod> = Api::namespaced(reach.client.clone(), &wanted.namespace);
-    let asked = Asked {
-        name: None,
-        ..about(reach, wanted, "list", "pods", "")
-    };
-    let params = ListParams::default().labels(&labels.join(","));
-    let listed = reach.list(&pods, &params, &asked, |pod| pod).await?;
-    let ready = listed
-        .items
-        .into_iter()
-        .find(is_ready)
-        .ok_or_else(|| ClusterError::NotFound {
-            what: format!("pod behind service `{}` that is ready", wanted.service),
-        })?;
-    let number = match port.target_port {
-        None => Some(port.port),
-        Some(IntOrString::Int(number)) => Some(number),
-        Some(IntOrString::String(name)) => named(&ready, &name),
-    };
-    let number = number
-        .and_then(|number| u16::try_from(number).ok())
-        .ok_or_else(|| ClusterError::NotFound {
-            what: format!("container port that service `{}` names", wanted.service),
-        })?;
-    Ok((ready.metadata.name.unwrap_or_default(), number))
-}
-
-fn is_ready(pod: &Pod) -> bool {
-    let conditions = pod
-        .status
-        .as_ref()
-        .and_then(|status| status.conditions.as_ref());
-    conditions
-        .into_iter()
-        .flatten()
-        .any(|one| one.type_ == "Ready" && one.status == "True")
-}
-
-/// The number of the container port `name`.
-fn named(pod: &Pod, name: &str) -> Option<i32> {
-    let containers = pod.spec.iter().flat_map(|spec| &spec.containers);
-    let mut ports = containers.flat_map(|container| container.ports.iter().flatten());
-    ports
-        .find(|port| port.name.as_deref() == Some(name))
-        .map(|port| port.container_port)
 }

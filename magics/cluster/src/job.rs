@@ -1,6 +1,7 @@
 //! Notebooks that run as jobs of the cluster: sent, followed, fetched, taken away.
 
 mod follow;
+mod image;
 mod logs;
 mod result;
 mod send;

@@ -56,21 +56,51 @@ pub(super) fn write(applied: &Applied, how: How, out: &mut dyn Write) -> io::Res
         "{created} created, {changed} changed, {unchanged} unchanged{untried}"
     )?;
     if !applied.refused.is_empty() {
-        let done = match applied.made {
-            0 => "nothing was done".to_owned(),
-            made => format!("only {made} objects were applied"),
-        };
-        writeln!(
-            out,
-            "the cluster will not have {} of them: {done}",
-            applied.refused.len()
-        )?;
+        let refused = applied.refused.len();
+        writeln!(out, "the cluster will not have {refused} of them")?;
+    }
+    if let Some(broken) = &applied.broken {
+        let object = broken.object.as_deref().unwrap_or("between two objects");
+        writeln!(out, "it ended at {object}: {}", broken.why)?;
+        if !broken.hint.is_empty() {
+            writeln!(out, "    hint: {}", broken.hint)?;
+        }
+    }
+    if !applied.refused.is_empty() || applied.broken.is_some() {
+        done(applied, how, out)?;
         return Ok(ExitCode::FAILURE);
     }
     if how.dry_run {
         writeln!(out, "tried, not done (`--dry-run`)")?;
     } else {
-        writeln!(out, "applied {} objects", applied.made)?;
+        writeln!(out, "applied {} objects", applied.made.len())?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Writes how far an apply came that did not come to its end.
+fn done(applied: &Applied, how: How, out: &mut dyn Write) -> io::Result<()> {
+    let doubt = applied.broken.as_ref().filter(|broken| broken.is_in_doubt);
+    let doubt = doubt.and_then(|broken| broken.object.as_deref());
+    if how.dry_run || (applied.made.is_empty() && doubt.is_none()) {
+        return writeln!(out, "nothing was done");
+    }
+    for object in &applied.made {
+        writeln!(out, "applied: {object}")?;
+    }
+    if let Some(object) = doubt {
+        writeln!(
+            out,
+            "may be applied: {object}, which the cluster has not confirmed"
+        )?;
+    }
+    for object in &applied.unreached {
+        writeln!(out, "not reached: {object}")?;
+    }
+    writeln!(
+        out,
+        "{} applied, {} not reached; the same command goes on from here: what is applied stays as it is",
+        applied.made.len(),
+        applied.unreached.len()
+    )
 }

@@ -30,8 +30,12 @@ pub(super) struct JobPod {
 
 impl Cluster {
     /// How `job` is.
-    pub fn job(&self, job: &JobName) -> Result<JobState, ClusterError> {
-        self.wait(&|| false, async { Ok(self.look(job).await?.0) })
+    pub fn job(
+        &self,
+        job: &JobName,
+        stop: &(dyn Fn() -> bool + Sync),
+    ) -> Result<JobState, ClusterError> {
+        self.wait(stop, async { Ok(self.look(job).await?.0) })
     }
 
     /// Follows `job` until it ends, and tells `on` what happens; `stop` ends the following, not the job.

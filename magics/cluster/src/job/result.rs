@@ -14,8 +14,12 @@ const MOST_UNPACKED: usize = 256 << 20;
 
 impl Cluster {
     /// The files that `job` left, whether it succeeded or not; they are there as long as its pod is.
-    pub fn result(&self, job: &JobName) -> Result<JobResult, ClusterError> {
-        self.wait(&|| false, async {
+    pub fn result(
+        &self,
+        job: &JobName,
+        stop: &(dyn Fn() -> bool + Sync),
+    ) -> Result<JobResult, ClusterError> {
+        self.wait(stop, async {
             let Some(pod) = self.newest_pod(job).await? else {
                 return Err(ClusterError::NotFound {
                     what: format!("pod of job `{job}` any more, hence no result"),

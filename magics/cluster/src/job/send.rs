@@ -1,5 +1,8 @@
 //! Sends a run to the cluster, lists what was sent, takes it away.
 
+use std::cell::Cell;
+use std::time::Duration;
+
 use chrono::Utc;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::ConfigMap;
@@ -13,10 +16,21 @@ use crate::job::{JobName, JobState, MOST_BYTES, NotebookRun, Source};
 
 /// Letters of a name that are kept, so that the names of pods made of it are not too long either.
 const STEM: usize = 40;
+/// How long the answer to what was sent is waited for, once the user wants to stop.
+const GRACE: Duration = Duration::from_millis(300);
+/// How long taking a job away again may then take.
+const TAKE_BACK: Duration = Duration::from_millis(500);
 
 impl Cluster {
     /// Makes the job of `run`, and the `ConfigMap` with its notebook, which goes when the job goes.
-    pub fn submit(&self, run: &NotebookRun) -> Result<JobName, ClusterError> {
+    ///
+    /// Both are there afterwards, or neither: where `stop` or an error comes in between, the job is taken away, and
+    /// [`ClusterError::Left`] says if that cannot be known for certain. That takes less than a second.
+    pub fn submit(
+        &self,
+        run: &NotebookRun,
+        stop: &(dyn Fn() -> bool + Sync),
+    ) -> Result<JobName, ClusterError> {
         check(run)?;
         let namespace = run
             .namespace
@@ -32,18 +46,11 @@ impl Cluster {
             Source::Volume { .. } => None,
         };
         let job = JobName { namespace, name };
-        self.wait(&|| false, async {
-            let sent: Result<Job, _> = self.create(&job, "batch", "jobs", template::job(run, &job.name)).await;
-            let made = match sent {
-                Ok(made) => made,
-                Err(error) => {
-                    // It may have been made though nobody said so, and would hold its GPU until its end.
-                    if matches!(error, ClusterError::TimedOut { .. } | ClusterError::Unreachable { .. }) {
-                        let _ = self.remove(&job).await;
-                    }
-                    return Err(error);
-                }
-            };
+        let is_made = Cell::new(false);
+        let sent = self.wait_out(stop, GRACE, async {
+            let object = template::job(run, &job.name);
+            let made: Job = self.create(&job, "batch", "jobs", object).await?;
+            is_made.set(true);
             let Some((file, text)) = notebook else {
                 return Ok(());
             };
@@ -53,21 +60,48 @@ impl Cluster {
                 "metadata": {"name": job.name, "labels": {MADE_BY.0: MADE_BY.1, COMPONENT.0: COMPONENT.1}, "ownerReferences": [{
                     "apiVersion": "batch/v1", "kind": "Job", "name": job.name, "uid": made.metadata.uid}]},
             });
-            let sent: Result<ConfigMap, ClusterError> = self.create(&job, "", "configmaps", map).await;
-            match sent {
-                Ok(_) => Ok(()),
-                Err(error) => {
-                    // Without its notebook the job is of no use; that it cannot be made is what counts.
-                    let _ = self.remove(&job).await;
-                    Err(error)
-                }
+            let _: ConfigMap = self.create(&job, "", "configmaps", map).await?;
+            Ok(())
+        });
+        match sent {
+            Ok(()) if !stop() => Ok(job),
+            Ok(()) => Err(self.take_back(job, true, ClusterError::Cancelled)),
+            Err(error) if is_made.get() || error.is_in_doubt() => {
+                Err(self.take_back(job, is_made.get(), error))
             }
-        })?;
-        Ok(job)
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Takes away a job that was not sent as it should be because of `error`; it `is_made`, or it may be. Without its
+    /// notebook it would wait until its end, and hold its GPU.
+    fn take_back(&self, job: JobName, is_made: bool, error: ClusterError) -> ClusterError {
+        // Who wants to stop is not kept waiting.
+        let limit = if error.is_stop() {
+            TAKE_BACK
+        } else {
+            Duration::MAX
+        };
+        let removed = self.wait(&|| false, async {
+            Ok(tokio::time::timeout(limit, self.remove(&job)).await)
+        });
+        // A server that has not answered yet may still make what it says it does not have.
+        let is_late = matches!(
+            error,
+            ClusterError::Cancelled | ClusterError::TimedOut { .. }
+        );
+        match removed {
+            Ok(Ok(Ok(was_there))) if was_there || is_made || !is_late => error,
+            _ => ClusterError::Left {
+                namespace: job.namespace,
+                name: job.name,
+                cause: Box::new(error),
+            },
+        }
     }
 
     /// The jobs that run notebooks in this namespace, the newest first.
-    pub fn jobs(&self) -> Result<Vec<JobState>, ClusterError> {
+    pub fn jobs(&self, stop: &(dyn Fn() -> bool + Sync)) -> Result<Vec<JobState>, ClusterError> {
         let params = ListParams::default().labels(&format!(
             "{}={},{}={}",
             MADE_BY.0, MADE_BY.1, COMPONENT.0, COMPONENT.1
@@ -77,7 +111,7 @@ impl Cluster {
             ..self.reach.asks("list", "batch", "jobs")
         };
         let api: Api<Job> = Api::namespaced(self.reach.client.clone(), self.namespace());
-        self.wait(&|| false, async {
+        self.wait(stop, async {
             let listed = self.reach.list(&api, &params, &asked, |job| job).await?;
             let mut states = Vec::new();
             for job in listed.items {
@@ -89,11 +123,16 @@ impl Cluster {
     }
 
     /// Takes `job` away, with its pods and its notebook; it is no error when it is gone already.
-    pub fn delete(&self, job: &JobName) -> Result<(), ClusterError> {
-        self.wait(&|| false, self.remove(job))
+    pub fn delete(
+        &self,
+        job: &JobName,
+        stop: &(dyn Fn() -> bool + Sync),
+    ) -> Result<(), ClusterError> {
+        self.wait(stop, async { self.remove(job).await.map(|_| ()) })
     }
 
-    async fn remove(&self, job: &JobName) -> Result<(), ClusterError> {
+    /// Takes `job` away; whether it was there.
+    async fn remove(&self, job: &JobName) -> Result<bool, ClusterError> {
         let client = || self.reach.client.clone();
         let asked = self.of(job, "delete", "batch", "jobs");
         let jobs: Api<Job> = Api::namespaced(client(), &job.namespace);
@@ -102,7 +141,8 @@ impl Cluster {
             .once(&asked, jobs.delete(&job.name, &DeleteParams::background()))
             .await;
         match gone {
-            Ok(_) | Err(ClusterError::NotFound { .. }) => Ok(()),
+            Ok(_) => Ok(true),
+            Err(ClusterError::NotFound { .. }) => Ok(false),
             Err(error) => Err(error),
         }
     }

@@ -2,8 +2,9 @@
 
 mod compare;
 mod kinds;
+mod run;
 
-use std::collections::BTreeSet;
+use std::time::Duration;
 
 use kube::api::{Api, Patch, PatchParams};
 use kube::core::DynamicObject;
@@ -14,9 +15,12 @@ use crate::manifest::Object;
 
 use compare::changes;
 use kinds::{Kinds, Served};
+use run::Run;
 
 /// Who owns the fields of our manifests.
 const MANAGER: &str = "mlk8s";
+/// How long the answer to what was sent is waited for, once the user wants to stop.
+const GRACE: Duration = Duration::from_millis(500);
 /// Kinds in the order in which they are made; others come last.
 const ORDER: [&str; 22] = [
     "Namespace",
@@ -59,12 +63,29 @@ pub struct How {
 pub struct Applied {
     /// The objects in the order in which they were made, and what is new.
     pub steps: Vec<Step>,
-    /// Objects that the cluster will not have; if there is one, nothing was done but what `made` says.
+    /// Objects that the cluster will not have; from the first of them on nothing more was made.
     pub refused: Vec<Refused>,
     /// Objects that were left out, for the cluster does not have their kind.
     pub skipped: Vec<String>,
-    /// How many objects were really applied.
-    pub made: usize,
+    /// The objects that were really applied.
+    pub made: Vec<String>,
+    /// What ended it before its end.
+    pub broken: Option<Broken>,
+    /// The objects that were to be applied and have not been reached; none where it was only tried.
+    pub unreached: Vec<String>,
+}
+
+/// What ended an apply before its end. The same again goes on from there: what is applied already stays as it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Broken {
+    /// The object that was asked about; `None` where it was stopped between two.
+    pub object: Option<String>,
+    /// Whether that object may have been applied all the same.
+    pub is_in_doubt: bool,
+    /// Why.
+    pub why: String,
+    /// What to type next; empty for nothing.
+    pub hint: String,
 }
 
 /// One object.
@@ -106,98 +127,31 @@ impl Cluster {
     ///
     /// What is in a namespace that is made here can be tried only when that is there: it is tried then, before the rest is
     /// made.
+    ///
+    /// Errors are for what fails before the first object is tried. What breaks later is told by [`Applied::broken`],
+    /// together with what was done until then.
     pub fn apply(
         &self,
         objects: &[Object],
         how: How,
         stop: &(dyn Fn() -> bool + Sync),
     ) -> Result<Applied, ClusterError> {
-        self.wait(stop, async {
-            let kinds = Kinds::learn(&self.reach, objects).await?;
-            let mut applied = Applied::default();
-            let unknown = kinds.unknown(objects);
-            if !unknown.is_empty() && !how.skip_unknown {
-                return Err(kinds::missing(&unknown));
-            }
-            applied.skipped = unknown.iter().map(|object| object.title()).collect();
-            let mut known: Vec<(&Object, &Served)> = objects
-                .iter()
-                .filter_map(|object| Some((object, kinds.of(object)?)))
-                .collect();
-            known.sort_by_key(|(object, _)| rank(object.kind()));
-            self.all(&known, how, &mut applied).await?;
-            Ok(applied)
+        let kinds = self.wait(stop, Kinds::learn(&self.reach, objects))?;
+        let unknown = kinds.unknown(objects);
+        if !unknown.is_empty() && !how.skip_unknown {
+            return Err(kinds::missing(&unknown));
+        }
+        let mut known: Vec<(&Object, &Served)> = objects
+            .iter()
+            .filter_map(|object| Some((object, kinds.of(object)?)))
+            .collect();
+        known.sort_by_key(|(object, _)| rank(object.kind()));
+        let mut run = Run::new(self, how, stop, known);
+        let ended = self.wait_out(stop, GRACE, run.all());
+        Ok(Applied {
+            skipped: unknown.iter().map(|object| object.title()).collect(),
+            ..run.end(ended)
         })
-    }
-
-    async fn all(
-        &self,
-        objects: &[(&Object, &Served)],
-        how: How,
-        applied: &mut Applied,
-    ) -> Result<(), ClusterError> {
-        let mut fresh = BTreeSet::new();
-        let mut later = Vec::new();
-        for (object, served) in objects {
-            let place = served.namespaced.then(|| self.place(object));
-            if place.is_some_and(|place| fresh.contains(place)) {
-                later.push((*object, *served));
-                continue;
-            }
-            let change = self.attempt(object, served, how, applied).await?;
-            if object.kind() == "Namespace" && change == Some(Change::Created) {
-                fresh.insert(object.name());
-            }
-            note(applied, object, change);
-        }
-        if how.dry_run || !applied.refused.is_empty() {
-            for (object, _) in &later {
-                note(applied, object, Some(Change::Untried));
-            }
-            return Ok(());
-        }
-        let is_fresh =
-            |object: &Object| object.kind() == "Namespace" && fresh.contains(object.name());
-        for (object, served) in objects.iter().filter(|(object, _)| is_fresh(object)) {
-            self.patch(object, served, how, false).await?;
-            applied.made += 1;
-        }
-        for (object, served) in &later {
-            let change = self.attempt(object, served, how, applied).await?;
-            note(applied, object, change);
-        }
-        if !applied.refused.is_empty() {
-            return Ok(());
-        }
-        for (object, served) in objects.iter().filter(|(object, _)| !is_fresh(object)) {
-            self.patch(object, served, how, false).await?;
-            applied.made += 1;
-        }
-        Ok(())
-    }
-
-    /// What would be new about `object`; nothing when the cluster will not have it, which is noted.
-    async fn attempt(
-        &self,
-        object: &Object,
-        served: &Served,
-        how: How,
-        applied: &mut Applied,
-    ) -> Result<Option<Change>, ClusterError> {
-        match self.would(object, served, how).await {
-            Ok(change) => Ok(Some(change)),
-            Err(error) if error.is_of_all() || matches!(error, ClusterError::TimedOut { .. }) => {
-                Err(error)
-            }
-            Err(error) => {
-                applied.refused.push(Refused {
-                    object: object.title(),
-                    hint: error.hint().unwrap_or_default(),
-                    why: error.to_string(),
-                });
-                Ok(None)
-            }
-        }
     }
 
     /// What would be new about `object`.
@@ -303,15 +257,6 @@ impl Cluster {
             }
             Ok(standing)
         })
-    }
-}
-
-fn note(applied: &mut Applied, object: &Object, change: Option<Change>) {
-    if let Some(change) = change {
-        applied.steps.push(Step {
-            object: object.title(),
-            change,
-        });
     }
 }
 

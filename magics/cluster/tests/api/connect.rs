@@ -172,6 +172,18 @@ fn a_pod_is_found_by_its_service_account() {
 }
 
 #[test]
+fn a_pod_knows_its_image_where_it_may_see_itself() {
+    let server = StandIn::with_tls(house(), "server");
+    let folder = tempfile::tempdir().unwrap();
+    let pod = pod_files(folder.path(), &server.url());
+    let cluster = Cluster::connect(&Place { pod, ..in_pod() }).unwrap();
+    assert_eq!(cluster.own_image(&go_on).unwrap().as_deref(), Some("x:1"));
+    server.world().forbid("get", "pods", Some("anna"));
+    assert_eq!(cluster.own_image(&go_on).unwrap(), None);
+    assert_eq!(server.connect().own_image(&go_on).unwrap(), None);
+}
+
+#[test]
 fn a_pod_without_a_token_says_what_is_missing() {
     let folder = tempfile::tempdir().unwrap();
     let pod = pod_files(folder.path(), "https://127.0.0.1:1");

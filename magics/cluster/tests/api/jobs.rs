@@ -13,7 +13,7 @@ use crate::stand_in::{StandIn, go_on};
 /// `printf 'hello\n' | gzip -n | base64`.
 const HELLO: &str = "H4sIAAAAAAAAA8tIzcnJ5wIAIDA6NgYAAAA=";
 
-fn run() -> NotebookRun {
+pub(crate) fn run() -> NotebookRun {
     let notebook = json!({"cells": [{"cell_type": "code", "source": "1 + 1", "outputs": [1], "execution_count": 3}]});
     NotebookRun {
         gpus: 1,
@@ -41,7 +41,7 @@ fn script(lines: &[&str], code: i64) -> JobScript {
     }
 }
 
-fn with(script: JobScript) -> StandIn {
+pub(crate) fn with(script: JobScript) -> StandIn {
     let mut world = World::empty();
     world.put(
         json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "anna",
@@ -74,7 +74,7 @@ fn lines(events: &[JobEvent]) -> Vec<&str> {
 #[test]
 fn a_run_takes_its_notebook_and_its_parameters_along() {
     let server = with(JobScript::default());
-    let job = server.connect().submit(&run()).unwrap();
+    let job = server.connect().submit(&run(), &go_on).unwrap();
     let map = server
         .world()
         .get("configmaps", "anna", &job.name)
@@ -120,7 +120,7 @@ fn a_run_is_sent_followed_fetched_and_taken_away() {
         0,
     ));
     let cluster = server.connect();
-    let job = cluster.submit(&run()).unwrap();
+    let job = cluster.submit(&run(), &go_on).unwrap();
     assert!(
         job.name.starts_with("night-run-") && job.namespace == "anna",
         "{job}"
@@ -135,14 +135,14 @@ fn a_run_is_sent_followed_fetched_and_taken_away() {
     assert_eq!(events[0], JobEvent::Phase(Phase::Waiting(String::new())));
     assert!(events.contains(&JobEvent::Phase(Phase::Running)));
 
-    let files = cluster.result(&job).unwrap().files;
+    let files = cluster.result(&job, &go_on).unwrap().files;
     assert_eq!(
         (files[0].name.as_str(), files[0].bytes.as_slice()),
         ("report.html", b"hello\n".as_slice())
     );
-    assert_eq!(cluster.jobs().unwrap().len(), 1);
+    assert_eq!(cluster.jobs(&go_on).unwrap().len(), 1);
 
-    cluster.delete(&job).unwrap();
+    cluster.delete(&job, &go_on).unwrap();
     assert!(
         server
             .world()
@@ -150,13 +150,13 @@ fn a_run_is_sent_followed_fetched_and_taken_away() {
             .keys()
             .all(|(plural, ..)| plural == "namespaces")
     );
-    cluster.delete(&job).unwrap();
+    cluster.delete(&job, &go_on).unwrap();
     assert!(matches!(
-        cluster.job(&job),
+        cluster.job(&job, &go_on),
         Err(ClusterError::NotFound { .. })
     ));
     assert!(matches!(
-        cluster.result(&job),
+        cluster.result(&job, &go_on),
         Err(ClusterError::NotFound { .. })
     ));
 }
@@ -174,13 +174,13 @@ fn a_run_that_fails_says_how_and_gives_its_result_all_the_same() {
         137,
     ));
     let cluster = server.connect();
-    let job = cluster.submit(&run()).unwrap();
+    let job = cluster.submit(&run(), &go_on).unwrap();
     let (state, _) = follow(&cluster, &job);
     assert_eq!(
         state.phase,
         Phase::Failed("`notebook` ended with exit code 137".to_owned())
     );
-    assert_eq!(cluster.result(&job).unwrap().files.len(), 1);
+    assert_eq!(cluster.result(&job, &go_on).unwrap().files.len(), 1);
 }
 
 #[test]
@@ -190,7 +190,7 @@ fn a_log_that_breaks_is_read_on_where_it_broke() {
         0,
     ));
     let cluster = server.connect();
-    let job = cluster.submit(&run()).unwrap();
+    let job = cluster.submit(&run(), &go_on).unwrap();
     let (state, events) = follow(&cluster, &job);
     assert_eq!(state.phase, Phase::Succeeded);
     assert_eq!(lines(&events), ["one", "two", "three"]);
@@ -200,7 +200,7 @@ fn a_log_that_breaks_is_read_on_where_it_broke() {
 fn a_cluster_that_is_away_for_a_moment_is_waited_for() {
     let server = with(script(&["one", "::mlk8s {uid} done"], 0));
     let cluster = server.connect();
-    let job = cluster.submit(&run()).unwrap();
+    let job = cluster.submit(&run(), &go_on).unwrap();
     server.world().fail(
         "GET /apis/batch/v1/namespaces/anna/jobs",
         Fault::Status(500, "etcdserver: leader changed".to_owned()),
@@ -223,7 +223,7 @@ fn a_run_that_finds_no_gpu_says_so_and_can_be_left() {
     };
     let cluster = with(stuck);
     let cluster = cluster.connect();
-    let job = cluster.submit(&run()).unwrap();
+    let job = cluster.submit(&run(), &go_on).unwrap();
     let said = std::sync::Mutex::new(Vec::new());
     let stop = || !said.lock().unwrap().is_empty();
     let left = cluster.follow(&job, &stop, &mut |event| said.lock().unwrap().push(event));
@@ -239,7 +239,7 @@ fn a_run_that_finds_no_gpu_says_so_and_can_be_left() {
 fn what_keeps_pods_away_is_told_where_one_may_see_it() {
     let server = with(JobScript::default());
     let cluster = server.connect();
-    let job = cluster.submit(&run()).unwrap();
+    let job = cluster.submit(&run(), &go_on).unwrap();
     server
         .world()
         .objects
@@ -248,14 +248,14 @@ fn what_keeps_pods_away_is_told_where_one_may_see_it() {
         "involvedObject": {"kind": "Job", "name": job.name}, "type": "Warning", "reason": "FailedCreate",
         "message": "exceeded quota: gpus, requested: requests.nvidia.com/gpu=1"}));
     assert_eq!(
-        cluster.job(&job).unwrap().phase,
+        cluster.job(&job, &go_on).unwrap().phase,
         Phase::Waiting(
             "FailedCreate: exceeded quota: gpus, requested: requests.nvidia.com/gpu=1".to_owned()
         )
     );
     server.world().forbid("list", "events", Some("anna"));
     assert_eq!(
-        cluster.job(&job).unwrap().phase,
+        cluster.job(&job, &go_on).unwrap().phase,
         Phase::Waiting(String::new())
     );
 }
@@ -264,7 +264,7 @@ fn what_keeps_pods_away_is_told_where_one_may_see_it() {
 fn a_job_without_its_notebook_is_not_left_behind() {
     let server = with(JobScript::default());
     server.world().forbid("create", "configmaps", Some("anna"));
-    let error = server.connect().submit(&run()).unwrap_err();
+    let error = server.connect().submit(&run(), &go_on).unwrap_err();
     assert!(
         error
             .to_string()
@@ -313,7 +313,10 @@ fn runs_that_cannot_run_are_refused_before_they_are_sent() {
     ];
     for run in wrong {
         assert!(
-            matches!(cluster.submit(&run), Err(ClusterError::Input { .. })),
+            matches!(
+                cluster.submit(&run, &go_on),
+                Err(ClusterError::Input { .. })
+            ),
             "{run:?}"
         );
     }
@@ -325,7 +328,7 @@ fn the_program_of_the_job_writes_what_is_read() {
     // The script itself, as the pod runs it, with a program in place of the notebook.
     let server = with(JobScript::default());
     let cluster = server.connect();
-    let job = cluster.submit(&run()).unwrap();
+    let job = cluster.submit(&run(), &go_on).unwrap();
     let container = server.world().get("jobs", "anna", &job.name).unwrap()["spec"]["template"]["spec"]["containers"][0].clone();
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("out");
@@ -354,7 +357,7 @@ fn the_program_of_the_job_writes_what_is_read() {
         lines(&events),
         ["a cell", "`big` is too big to come back through the log"]
     );
-    let files = cluster.result(&job).unwrap().files;
+    let files = cluster.result(&job, &go_on).unwrap().files;
     assert_eq!(files.len(), 1);
     assert_eq!(
         (files[0].name.as_str(), files[0].bytes.as_slice()),

@@ -3,9 +3,12 @@
 #![cfg(test)]
 
 mod apply;
+mod breaks;
 mod connect;
+mod forwarding;
 mod inventory;
 mod jobs;
 mod objects;
 mod program;
 mod stand_in;
+mod stops;

@@ -9,10 +9,10 @@ use expect_test::expect;
 use serde_json::json;
 
 use crate::objects::{house, pod};
-use crate::stand_in::world::World;
+use crate::stand_in::world::{Fault, World};
 use crate::stand_in::{StandIn, TOKEN};
 
-fn program() -> Command {
+pub(crate) fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_mlk8s-cluster"));
     command
         .env_remove("KUBERNETES_SERVICE_HOST")
@@ -21,7 +21,7 @@ fn program() -> Command {
     command
 }
 
-fn words(output: &Output) -> String {
+pub(crate) fn words(output: &Output) -> String {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     format!("{}{}", text(&output.stdout), text(&output.stderr))
 }
@@ -169,6 +169,91 @@ fn apply_says_what_is_new_and_can_only_try() {
     "]]
     .assert_eq(&apply(&[]));
     assert!(server.world().get("configmaps", "anna", "hello").is_some());
+}
+
+/// Three settings, of which the second cannot be applied for `fault`, though it can be tried; the server and the folder.
+fn with_fault_in_the_middle(fault: Fault) -> (StandIn, tempfile::TempDir) {
+    let one = |name: &str| {
+        format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}}}\ndata: {{a: b}}\n")
+    };
+    let mut world = World::empty();
+    let second = "PATCH /api/v1/namespaces/anna/configmaps/two?&fieldManager";
+    world.fail(second, fault, 1);
+    let texts = ["one", "two", "three"].map(one);
+    (StandIn::start(world), manifests(&texts.join("---\n")))
+}
+
+#[test]
+fn an_apply_that_breaks_half_way_shows_what_it_did_and_goes_on_the_next_time() {
+    let late = Fault::Status(500, "etcdserver: request timed out".to_owned());
+    let (server, folder) = with_fault_in_the_middle(late);
+    let mut apply = with(folder.path());
+    apply
+        .arg("--kubeconfig")
+        .arg(server.kubeconfig(TOKEN, None))
+        .args(["apply", "home"]);
+    let output = apply.output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    expect![[r"
+        3 objects for URL
+        + ConfigMap one
+        + ConfigMap two
+        + ConfigMap three
+        3 created, 0 changed, 0 unchanged
+        it ended at ConfigMap two: the API server URL failed at `configmaps/two` in namespace `anna` (500): etcdserver: request timed out
+            hint: the server may be overloaded or starting: `kubectl get --raw /readyz?verbose` says which part is not ready
+        applied: ConfigMap one
+        may be applied: ConfigMap two, which the cluster has not confirmed
+        not reached: ConfigMap three
+        1 applied, 1 not reached; the same command goes on from here: what is applied stays as it is
+    "]]
+    .assert_eq(&words(&output).replace(&server.url(), "URL"));
+    let again = apply.output().unwrap();
+    assert!(again.status.success());
+    expect![[r"
+        3 objects for URL
+        + ConfigMap two
+        + ConfigMap three
+        2 created, 0 changed, 1 unchanged
+        applied 3 objects
+    "]]
+    .assert_eq(&words(&again).replace(&server.url(), "URL"));
+}
+
+#[test]
+fn ctrl_c_ends_an_apply_with_what_it_did() {
+    let (server, folder) = with_fault_in_the_middle(Fault::Hang);
+    let child = with(folder.path())
+        .arg("--kubeconfig")
+        .arg(server.kubeconfig(TOKEN, None))
+        .args(["apply", "home"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let hangs = || {
+        let world = server.world();
+        let last = world.asked.last();
+        last.is_some_and(|line| line.contains("configmaps/two?&fieldManager"))
+    };
+    while !hangs() {
+        std::thread::park_timeout(std::time::Duration::from_millis(5));
+    }
+    let pressed = Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .status();
+    assert!(pressed.unwrap().success());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let text = words(&output);
+    for line in [
+        "it ended at ConfigMap two: stopped\n",
+        "applied: ConfigMap one\n",
+        "may be applied: ConfigMap two, which",
+        "not reached: ConfigMap three\n",
+    ] {
+        assert!(text.contains(line), "{text}");
+    }
 }
 
 #[test]
