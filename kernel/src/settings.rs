@@ -22,7 +22,7 @@ Environment:
   MLK8S_WORKER          the program that runs models (else `mlk8s-worker` beside this program)
   MLK8S_WORKER_CUDA     the one for GPUs (else `mlk8s-worker-cuda` beside this program)
   MLK8S_BATCH           the program that runs notebooks by themselves (else `mlk8s-batch` of MLK8S_PREFIX, or in PATH)
-  MLK8S_IMAGE           the image for `%batch --on cluster`
+  MLK8S_IMAGE           the image for `%batch --on cluster` (else, in a pod, its own)
   HF_HOME, HF_HUB_CACHE where models of the hub are kept; HF_ENDPOINT, HF_TOKEN, HF_HUB_OFFLINE are heeded, too
   MLK8S_CUDA            directories with NVRTC and cuBLAS, where the system does not find them
   MLK8S_PREFIX          the Python environment that the kernel belongs to; `install` sets it

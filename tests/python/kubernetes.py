@@ -1,122 +1,55 @@
-"""A stand-in for the API server of a small cluster: lists, page by page, and what the account may not see.
+"""A stand-in for the API server of a small cluster, and for what else makes a cluster of it: Jobs that are made here run.
 
 It speaks the protocol of Kubernetes (https://kubernetes.io/docs/reference/using-api/api-concepts/): kinds `…List` with
-`metadata.continue`, `Status` objects with `reason` for what is forbidden or not there. Nothing can be changed.
+`metadata.continue`, objects that are made, applied and deleted, `Status` objects with `reason` and `details` for what is
+forbidden, not there, there already or somebody else's. Field by field it checks nothing; test_manifests.py does.
 """
 
 import http.server
+import itertools
 import json
 import threading
 import urllib.parse
-from datetime import datetime, timedelta, timezone
+import uuid
 from pathlib import Path
 
+from kubernetes_apply import Conflict, applied
+from kubernetes_home import ago
+from kubernetes_jobs import Runner
+from kubernetes_kinds import KINDS, Refusal, discovery, kind_of, page, place_of
+
 TOKEN = "a-token-of-this-test"
-GROUPS = {
-    "nodes": "/api/v1",
-    "pods": "/api/v1",
-    "services": "/api/v1",
-    "persistentvolumeclaims": "/api/v1",
-    "notebooks": "/apis/kubeflow.org/v1",
-}
-KINDS = {"persistentvolumeclaims": "PersistentVolumeClaim"}
-
-
-def ago(**time):
-    """That long ago, as Kubernetes writes it."""
-    return (datetime.now(timezone.utc) - timedelta(**time)).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def node(name, gpus=0):
-    """A machine that is ready."""
-    has = {"cpu": "16", "memory": "64Gi", "pods": "110", **({"nvidia.com/gpu": str(gpus)} if gpus else {})}
-    labels = {"nvidia.com/gpu.product": "NVIDIA-RTX-A6000"} if gpus else {"node-role.kubernetes.io/control-plane": ""}
-    return {
-        "metadata": {"name": name, "uid": name, "labels": labels, "creationTimestamp": ago(days=40)},
-        "spec": {},
-        "status": {
-            "capacity": has,
-            "allocatable": has,
-            "conditions": [{"type": "Ready", "status": "True"}],
-            "nodeInfo": {"kubeletVersion": "v1.34.1"},
-        },
-    }
-
-
-def pod(name, node=None, gpus=0, owner=None, claim=None, labels=None):
-    """A pod that runs on `node`, or waits for a GPU."""
-    wants = {"cpu": "2", "memory": "8Gi", **({"nvidia.com/gpu": str(gpus)} if gpus else {})}
-    spec = {"containers": [{"name": "main", "image": "x:1", "resources": {"requests": wants, "limits": wants}}]}
-    if claim:
-        spec["volumes"] = [{"name": "home", "persistentVolumeClaim": {"claimName": claim}}]
-    status = {"phase": "Running" if node else "Pending", "startTime": ago(hours=3)}
-    if node:
-        spec["nodeName"] = node
-    else:
-        why = "0/2 nodes are available: 2 Insufficient nvidia.com/gpu."
-        status["conditions"] = [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": why}]
-    owners = [{"apiVersion": "apps/v1", "kind": owner, "name": name, "uid": "o", "controller": True}] if owner else []
-    return {
-        "metadata": {
-            "namespace": "mlk8s",
-            "name": f"{name}-0",
-            "uid": name,
-            "labels": labels or {},
-            "ownerReferences": owners,
-            "creationTimestamp": ago(hours=3),
-        },
-        "spec": spec,
-        "status": status,
-    }
-
-
-def home():
-    """The cluster of somebody with one GPU: by resource, the objects."""
-    return {
-        "nodes": [node("attic"), node("cellar", gpus=1)],
-        "pods": [
-            pod("llm", "cellar", gpus=1, owner="StatefulSet", labels={"app.kubernetes.io/name": "llm"}),
-            pod("mlk8s", "attic", owner="StatefulSet", claim="mlk8s-home"),
-            pod("second-model", gpus=1, owner="StatefulSet"),
-            *(pod(f"small-{at}", "attic") for at in range(30)),
-        ],
-        "services": [
-            {
-                "metadata": {
-                    "namespace": "mlk8s",
-                    "name": "llm",
-                    "uid": "s",
-                    "labels": {"mlk8s.dev/endpoint": "openai"},
-                },
-                "spec": {"ports": [{"name": "openai", "port": 8000}], "selector": {"app.kubernetes.io/name": "llm"}},
-            }
-        ],
-        "persistentvolumeclaims": [
-            {
-                "metadata": {"namespace": "mlk8s", "name": "mlk8s-home", "uid": "v"},
-                "spec": {"accessModes": ["ReadWriteOnce"], "storageClassName": "openebs-hostpath"},
-                "status": {"phase": "Bound", "capacity": {"storage": "20Gi"}},
-            }
-        ],
-        "notebooks": [
-            {
-                "apiVersion": "kubeflow.org/v1",
-                "kind": "Notebook",
-                "metadata": {"namespace": "mlk8s", "name": "mlk8s", "uid": "n"},
-                "spec": {"template": {"spec": {"containers": [{"name": "mlk8s", "image": "mlk8s-notebook:0.1.0"}]}}},
-                "status": {"readyReplicas": 1, "containerState": {"running": {"startedAt": ago(hours=3)}}},
-            }
-        ],
-    }
+# Who the token stands for.
+USER = "system:serviceaccount:mlk8s:mlk8s-notebook"
+NAMESPACE = "mlk8s"
 
 
 class ApiServer:
-    """Serves `objects` to those who know the token; lists named in `denied` are forbidden to them."""
+    """Serves `objects` to those who know the token.
 
-    def __init__(self, objects, denied=()):
-        self.objects, self.denied = objects, set(denied)
-        self.asked = []
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), self.handler())
+    What is named in `denied` is forbidden to them, a resource for its lists or `VERB RESOURCE`. Pods of Jobs run as
+    processes with the environment `image`, for a real image brings its own; their files are in `folder`.
+    """
+
+    def __init__(self, objects, denied=(), folder=None, image=None):
+        self.denied = {one if " " in one else f"list {one}" for one in denied}
+        self.objects = {kind.plural: {} for kind in KINDS}
+        self.version = itertools.count(2)
+        self.lock = threading.RLock()
+        # By the beginning of a request's line, what its answer waits for.
+        self.holds = {}
+        # Paths that were asked for, whole first lines of requests, and what was made.
+        self.asked, self.lines, self.made = [], [], []
+        # By object, who has applied which field.
+        self.owners = {}
+        self.runner = None
+        self.put("namespaces", {"metadata": {"name": NAMESPACE}})
+        for plural, all_of_it in objects.items():
+            for one in all_of_it:
+                self.put(plural, one)
+        if folder:
+            self.runner = Runner(self, folder, image)
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler(self))
         self.url = f"http://127.0.0.1:{self.server.server_port}"
 
     def __enter__(self):
@@ -124,6 +57,10 @@ class ApiServer:
         return self
 
     def __exit__(self, *_):
+        for hold in self.holds.values():
+            hold.set()
+        if self.runner:
+            self.runner.end()
         self.server.shutdown()
         self.server.server_close()
 
@@ -134,77 +71,216 @@ class ApiServer:
             "apiVersion": "v1",
             "kind": "Config",
             "current-context": "home",
-            "contexts": [{"name": "home", "context": {"cluster": "home", "user": "me", "namespace": "mlk8s"}}],
+            "contexts": [{"name": "home", "context": {"cluster": "home", "user": "me", "namespace": NAMESPACE}}],
             "clusters": [{"name": "home", "cluster": {"server": self.url}}],
             "users": [{"name": "me", "user": {"token": token}}],
         }
         path.write_text(json.dumps(config))
         return str(path)
 
-    def handler(self):
-        server = self
+    def hold(self, line):
+        """Lets requests whose first line begins so wait for their answer, until the test ends or `set` is called."""
+        self.holds[line] = threading.Event()
+        return self.holds[line]
 
-        class Handler(http.server.BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
+    # The objects.
 
-            def log_message(self, *_):
-                pass
+    def put(self, plural, one):
+        """Puts an object there, without a question."""
+        kind = kind_of(plural)
+        meta = one["metadata"]
+        meta.setdefault("uid", str(uuid.uuid4()))
+        meta.setdefault("creationTimestamp", ago())
+        meta["resourceVersion"] = str(next(self.version))
+        one.setdefault("apiVersion", kind.api)
+        one.setdefault("kind", kind.name)
+        with self.lock:
+            self.objects[plural][meta.get("namespace", ""), meta["name"]] = one
+            if self.runner:
+                self.runner.look()
+        return one
 
-            def do_GET(self):
-                code, answer = server.answer(self.path, self.headers.get("Authorization"))
-                body = json.dumps(answer).encode()
-                self.send_response(code)
-                self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
+    def all(self, plural, namespace=None):
+        """The objects of a kind, in the order of their names."""
+        with self.lock:
+            found = sorted(self.objects[plural].items())
+        return [one for (place, _), one in found if namespace in (None, place)]
 
-        return Handler
+    def drop(self, plural, namespace, name):
+        """Takes an object away, and what belongs to it, as the garbage collector does."""
+        with self.lock:
+            gone = self.objects[plural].pop((namespace, name), None)
+            self.owners.pop((plural, namespace, name), None)
+            if self.runner:
+                self.runner.look()
+        if gone is None:
+            return
+        if plural == "pods" and self.runner:
+            self.runner.kill(gone["metadata"]["uid"])
+        for other in KINDS:
+            for one in self.all(other.plural):
+                if any(owner["uid"] == gone["metadata"]["uid"] for owner in one["metadata"].get("ownerReferences", [])):
+                    self.drop(other.plural, one["metadata"].get("namespace", ""), one["metadata"]["name"])
 
-    def answer(self, target, authorization):
-        """Status and body of what is at `target`."""
+    # The verbs.
+
+    def answer(self, method, target, headers, body):
+        """Status and body of an answer; or status and a generator of bytes, for a log."""
         path, _, query = target.partition("?")
+        asked = dict(urllib.parse.parse_qsl(query))
         self.asked.append(path)
-        if authorization != f"Bearer {TOKEN}":
-            return failure(401, "Unauthorized", "Unauthorized")
-        if path == "/version":
-            return 200, {"major": "1", "minor": "34", "gitVersion": "v1.34.1", "gitCommit": "", "gitTreeState": "",
-                         "buildDate": "", "goVersion": "", "compiler": "", "platform": ""}
-        prefix, _, resource = path.rpartition("/")
-        base, _, namespace = prefix.partition("/namespaces/")
-        if GROUPS.get(resource) != base:
-            return failure(404, "NotFound", "the server could not find the requested resource")
-        if resource in self.denied:
-            said = f'{resource} is forbidden: User "me" cannot list resource "{resource}" at the cluster scope'
-            return failure(403, "Forbidden", said)
-        found = [one for one in self.objects[resource] if not namespace or one["metadata"]["namespace"] == namespace]
-        return 200, page(resource, found, dict(urllib.parse.parse_qsl(query)))
+        self.lines.append(f"{method} {target}")
+        for line, hold in list(self.holds.items()):
+            if f"{method} {target}".startswith(line):
+                hold.wait()
+        if headers.get("Authorization") != f"Bearer {TOKEN}":
+            raise Refusal(401, "Unauthorized", "Unauthorized")
+        known = discovery(path)
+        if known:
+            return 200, known
+        kind, namespace, name, part = place_of(path)
+        verb = {"GET": "get" if name else "list", "POST": "create", "PATCH": "patch", "DELETE": "delete"}.get(method)
+        self.admit(verb, kind, namespace, name, part)
+        if part:
+            return 200, self.log(namespace, name, asked)
+        if verb == "list":
+            return 200, page(kind, self.all(kind.plural, namespace or None), asked)
+        if verb == "create":
+            return 201, self.create(kind, namespace, json.loads(body))
+        if verb == "patch":
+            return self.patch(kind, namespace, name, asked, headers, json.loads(body))
+        if verb == "delete":
+            return 200, self.delete(kind, namespace, name, json.loads(body or "{}"))
+        return 200, self.one(kind, namespace, name)
+
+    def admit(self, verb, kind, namespace, name, part):
+        """Refuses what the rights of the account do not have."""
+        resource = f"{kind.plural}/{part}" if part else kind.plural
+        if f"{verb} {resource}" not in self.denied:
+            return
+        where = f'in the namespace "{namespace}"' if namespace else "at the cluster scope"
+        what = f'{kind.full} "{name}"' if name else kind.full
+        said = f'{what} is forbidden: User "{USER}" cannot {verb} resource "{resource}" in API group "{kind.group}" {where}'
+        raise Refusal(403, "Forbidden", said, kind=kind.plural, **({"group": kind.group} if kind.group else {}))
+
+    def one(self, kind, namespace, name):
+        """The object of that name."""
+        with self.lock:
+            found = self.objects[kind.plural].get((namespace, name))
+        if found is None:
+            raise Refusal(404, "NotFound", f'{kind.full} "{name}" not found', name=name, kind=kind.plural)
+        return found
+
+    def create(self, kind, namespace, one):
+        """A new object."""
+        name = one["metadata"]["name"]
+        self.one(kind_of("namespaces"), "", namespace)
+        one["metadata"]["namespace"] = namespace
+        with self.lock:
+            if (namespace, name) in self.objects[kind.plural]:
+                raise Refusal(409, "AlreadyExists", f'{kind.full} "{name}" already exists', name=name, kind=kind.plural)
+            self.made.append(self.put(kind.plural, one))
+        if kind.plural == "jobs" and self.runner:
+            self.runner.begin(one)
+        return one
+
+    def patch(self, kind, namespace, name, asked, headers, wanted):
+        """Server-side apply."""
+        if headers.get("Content-Type") != "application/apply-patch+yaml":
+            raise Refusal(415, "UnsupportedMediaType", "the body of the request was in an unknown format")
+        manager = asked.get("fieldManager")
+        if not manager:
+            said = 'PatchOptions.meta.k8s.io "" is invalid: fieldManager: Required value: is required for apply patch'
+            raise Refusal(422, "Invalid", said)
+        if kind.namespaced:
+            self.one(kind_of("namespaces"), "", namespace)
+            wanted["metadata"]["namespace"] = namespace
+        key = namespace if kind.namespaced else "", name
+        with self.lock:
+            live = self.objects[kind.plural].get(key)
+            try:
+                made, owners = applied(live, wanted, manager, self.owners.get((kind.plural, *key), {}), "force" in asked)
+            except Conflict as conflict:
+                raise Refusal(409, "Conflict", str(conflict), causes=conflict.causes) from None
+            is_job = kind.plural == "jobs"
+            if is_job and live and live["spec"]["template"] != made["spec"]["template"]:
+                said = f'Job.batch "{name}" is invalid: spec.template: Invalid value: field is immutable'
+                raise Refusal(422, "Invalid", said, name=name, kind="Job")
+            if "dryRun" not in asked:
+                self.owners[kind.plural, *key] = owners
+                self.put(kind.plural, made)
+        if is_job and not live and self.runner and "dryRun" not in asked:
+            self.runner.begin(made)
+        return 200 if live else 201, made
+
+    def delete(self, kind, namespace, name, options):
+        """Takes an object away; its pods stay unless one says otherwise, which is so for Jobs alone."""
+        gone = self.one(kind, namespace, name)
+        if kind.plural == "jobs" and options.get("propagationPolicy") not in ("Background", "Foreground"):
+            with self.lock:
+                del self.objects["jobs"][namespace, name]
+        else:
+            self.drop(kind.plural, namespace, name)
+        details = {"name": name, "kind": kind.plural, "uid": gone["metadata"]["uid"]}
+        return {"apiVersion": "v1", "kind": "Status", "metadata": {}, "status": "Success", "details": details}
+
+    def log(self, namespace, name, asked):
+        """What a pod has written, and writes."""
+        pod = self.one(kind_of("pods"), namespace, name)
+        containers = [one["name"] for one in pod["spec"]["containers"]]
+        container = asked.get("container", containers[0])
+        if container not in containers:
+            raise Refusal(400, "BadRequest", f"container {container} is not valid for pod {name}")
+        log = self.runner.log(pod["metadata"]["uid"]) if self.runner else None
+        if log is None:
+            said = f'container "{container}" in pod "{name}" is waiting to start: ContainerCreating'
+            raise Refusal(400, "BadRequest", said)
+        return log.read(asked)
 
 
-def page(resource, found, asked):
-    """A part of a list, and how to get the next one."""
-    kind = KINDS.get(resource, resource.rstrip("s").capitalize())
-    # Fewer than anybody asks for, so that there is more than one page.
-    first, size = int(asked.get("continue", "0")), min(int(asked.get("limit", "500")), 20)
-    metadata = {"resourceVersion": "1"}
-    if first + size < len(found):
-        metadata["continue"] = str(first + size)
-    return {
-        "apiVersion": GROUPS[resource].removeprefix("/apis/").removeprefix("/api/"),
-        "kind": f"{kind}List",
-        "metadata": metadata,
-        "items": found[first : first + size],
-    }
+def handler(server):
+    """What answers for `server`, a thread for each connection."""
 
+    class Handler(http.server.BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
 
-def failure(code, reason, message):
-    """A refusal as Kubernetes words it."""
-    return code, {
-        "apiVersion": "v1",
-        "kind": "Status",
-        "metadata": {},
-        "status": "Failure",
-        "message": message,
-        "reason": reason,
-        "code": code,
-    }
+        def log_message(self, *_):
+            pass
+
+        def handle_any(self):
+            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            try:
+                code, answer = server.answer(self.command, self.path, self.headers, body)
+            except Refusal as refusal:
+                code, answer = refusal.code, refusal.body
+            # Who has gone, for instance because somebody stopped, needs no answer.
+            try:
+                if isinstance(answer, dict):
+                    with server.lock:
+                        text = json.dumps(answer)
+                    self.whole(code, text.encode())
+                else:
+                    self.stream(answer)
+            except (BrokenPipeError, ConnectionResetError):
+                self.close_connection = True
+
+        do_GET = do_POST = do_PATCH = do_DELETE = handle_any
+
+        def whole(self, code, body):
+            self.send_response(code)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def stream(self, parts):
+            self.send_response(200)
+            self.send_header("Content-Type", "text/plain")
+            self.send_header("Transfer-Encoding", "chunked")
+            self.end_headers()
+            for part in parts:
+                self.wfile.write(f"{len(part):x}\r\n".encode() + part + b"\r\n")
+                self.wfile.flush()
+            self.wfile.write(b"0\r\n\r\n")
+
+    return Handler

@@ -1,7 +1,14 @@
-"""`%cluster` and `%batch` in a notebook, against a stand-in for an API server."""
+"""`%cluster` in a notebook, and the program behind `cargo devbox cluster`, against a stand-in for an API server."""
+
+import os
+import subprocess
+from pathlib import Path
 
 import pytest
-from kubernetes import ApiServer, home
+from client import KERNEL, wait_until
+from jupyter_client.kernelspec import KernelSpecManager
+from kubernetes import NAMESPACE, ApiServer
+from kubernetes_home import home
 
 
 @pytest.fixture
@@ -55,3 +62,77 @@ def test_a_cluster_that_does_not_answer_or_does_not_know_us_is_an_error(started,
         assert not stranger.ok and "does not know who asks" in str(stranger.error), stranger
     gone = kernel.run("%cluster")
     assert not gone.ok and "cannot reach" in str(gone.error), gone
+
+
+MANIFESTS = """apiVersion: v1
+kind: ConfigMap
+metadata: {name: settings}
+data: {greeting: good night}
+---
+apiVersion: batch/v1
+kind: Job
+metadata: {name: night}
+spec:
+  backoffLimit: 0
+  template:
+    spec:
+      restartPolicy: Never
+      containers:
+      - name: main
+        image: x:1
+        command: [sh, -c, cat /settings/greeting]
+        volumeMounts: [{name: settings, mountPath: /settings}]
+      volumes: [{name: settings, configMap: {name: settings}}]
+"""
+
+
+@pytest.fixture
+def apply(tmp_path):
+    """Applies these manifests to a cluster; the status and all that is said."""
+    overlay = tmp_path / "overlays" / "home"
+    overlay.mkdir(parents=True)
+    (overlay / "kustomization.yaml").write_text("resources: [all.yaml]")
+    # What renders is tried in test_manifests.py.
+    renderer = tmp_path / "kubectl"
+    renderer.write_text('#!/bin/sh\ncat "$2/all.yaml"\n')
+    renderer.chmod(0o755)
+    program = Path(KernelSpecManager().get_kernel_spec(KERNEL).argv[0]).with_name("mlk8s-cluster")
+
+    def run(server, text=MANIFESTS, *words):
+        (overlay / "all.yaml").write_text(text)
+        command = [program, "--kubeconfig", server.kubeconfig(tmp_path), "--manifests", tmp_path, "apply", "home", *words]
+        env = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+        done = subprocess.run(command, env=env, capture_output=True, text=True)
+        return done.returncode, done.stdout + done.stderr
+
+    return run
+
+
+def test_what_is_applied_runs_and_is_told_field_by_field(apply, tmp_path):
+    with ApiServer(home(), folder=tmp_path / "pods") as server:
+        code, said = apply(server)
+        assert code == 0 and "+ ConfigMap settings" in said and "+ Job night" in said, said
+        (pod,) = [one for one in server.all("pods") if one["metadata"]["name"].startswith("night-")]
+        wait_until(lambda: pod["status"]["phase"] == "Succeeded")
+        assert [line for _, line in server.runner.log(pod["metadata"]["uid"]).lines] == ["good night"]
+        code, said = apply(server)
+        assert code == 0 and "0 created, 0 changed, 2 unchanged" in said, said
+        code, said = apply(server, MANIFESTS.replace("good night", "good morning"))
+        assert code == 0 and "data.greeting: good night → good morning" in said, said
+        # The pods of a Job cannot be changed, and then nothing is.
+        code, said = apply(server, MANIFESTS.replace("cat", "tac").replace("night}", "evening}", 1))
+        assert code == 1 and "field is immutable" in said and "nothing was done" in said, said
+
+
+def test_what_is_somebody_elses_is_not_taken_and_what_one_may_not_is_said(apply, tmp_path):
+    with ApiServer(home()) as server:
+        assert apply(server)[0] == 0
+        server.owners["configmaps", NAMESPACE, "settings"]["data", "greeting"] = "helm"
+        other = MANIFESTS.replace("good night", "good morning")
+        code, said = apply(server, other)
+        assert code == 1 and 'conflict with "helm": .data.greeting' in said and "`--force-conflicts`" in said, said
+        code, said = apply(server, other, "--force-conflicts")
+        assert code == 0 and "1 changed" in said, said
+        server.denied = {"patch jobs"}
+        code, said = apply(server, other)
+        assert code == 1 and '{apiGroups: ["batch"], resources: ["jobs"], verbs: ["patch"]}' in said, said

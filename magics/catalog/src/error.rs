@@ -90,7 +90,7 @@ impl From<ModelsError> for MagicError {
 impl From<ClusterError> for MagicError {
     fn from(error: ClusterError) -> MagicError {
         let kind = match &error {
-            ClusterError::Cancelled => ErrorKind::Interrupted,
+            error if error.is_stop() => ErrorKind::Interrupted,
             ClusterError::NotFound { .. } => ErrorKind::NotFound,
             _ => ErrorKind::Input,
         };

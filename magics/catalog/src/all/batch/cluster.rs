@@ -20,28 +20,48 @@ const GRACE: Duration = Duration::from_mins(15);
 const LAST_LINES: usize = 5;
 
 impl Batch {
-    /// Runs the notebook as a Job, follows it and fetches what it made.
+    /// Runs the notebook as a Job, or turns to one that runs it already, follows it and fetches what it made.
+    ///
+    /// An interrupt ends the following, not a Job that was sent: it may have worked for hours.
     pub(super) fn on_cluster(&self, notebook: &Path, call: &mut Call) -> Result<Ran, MagicError> {
         let begun = Instant::now();
-        let run = self.job(notebook)?;
-        let cluster = Cluster::connect(&Place::default())?;
-        let job = cluster.submit(&run)?;
-        let (phase, said) = follow(&cluster, &job, call)?;
-        let (files, missing) = match (cluster.result(&job), &phase) {
-            (Ok(left), _) => (left.files, left.too_big),
-            // Why it failed counts more than that it left nothing.
-            (Err(_), Phase::Failed(_)) => (Vec::new(), Vec::new()),
-            (Err(error), _) => {
-                let hint = format!("the Job `{job}` is still there, with its log");
-                return Err(MagicError::from(error).with_hint(hint));
+        let cancel = call.cancel.clone();
+        let stop = || cancel.is_raised();
+        let (cluster, job) = match &self.follow {
+            Some(name) => {
+                let cluster = Cluster::connect(&Place::default())?;
+                // As it was shown, or by its name alone.
+                let (namespace, name) = name
+                    .split_once('/')
+                    .unwrap_or((cluster.namespace(), name.as_str()));
+                let job = JobName {
+                    namespace: namespace.to_owned(),
+                    name: name.to_owned(),
+                };
+                (cluster, job)
             }
+            None => {
+                let cluster = Cluster::connect(&Place::default())?;
+                let image = self.image(&cluster, &stop)?;
+                let job = cluster.submit(&self.job(notebook, &image)?, &stop)?;
+                (cluster, job)
+            }
+        };
+        let followed = follow(&cluster, &job, call);
+        let (phase, said) = followed.map_err(|error| self.left(&job, error))?;
+        let left = match (cluster.result(&job, &stop), &phase) {
+            (Ok(left), _) => left,
+            (Err(error), _) if error.is_stop() => return Err(self.left(&job, error)),
+            // Why it failed counts more than that it left nothing.
+            (Err(error), Phase::Failed(why)) => return Err(self.nothing_came(&job, why, &error)),
+            (Err(error), _) => return Err(self.left(&job, error)),
         };
         let folder = self.out(call).join(&job.name);
         let home = call.session.resolve(Path::new("."));
-        let written = write(&files, &folder, &home)?;
-        if missing.is_empty() {
+        let written = write(&left.files, &folder, &home)?;
+        if left.too_big.is_empty() {
             // Its results are here; what is left of it goes by itself after a while.
-            let _ = cluster.delete(&job);
+            let _ = cluster.delete(&job, &stop);
         }
         if let Phase::Failed(why) = phase {
             let name = self.notebook.display();
@@ -54,8 +74,8 @@ impl Batch {
             ("took", took(begun.elapsed())),
             ("files", written.len().to_string()),
         ];
-        if !missing.is_empty() {
-            facts.push(("too big to come back", missing.join(", ")));
+        if !left.too_big.is_empty() {
+            facts.push(("too big to come back", left.too_big.join(", ")));
         }
         Ok(Ran {
             title: format!("{} ran to its end as `{job}`", self.notebook.display()),
@@ -64,9 +84,34 @@ impl Batch {
         })
     }
 
+    /// What to say of a Job that is still there when following or fetching it has ended with `error`.
+    fn left(&self, job: &JobName, error: ClusterError) -> MagicError {
+        let JobName { namespace, name } = job;
+        if matches!(error, ClusterError::NotFound { .. }) {
+            return MagicError::from(error);
+        }
+        let notebook = self.notebook.to_string_lossy();
+        let notebook = shlex::try_quote(&notebook).unwrap_or_default();
+        MagicError::from(error).with_hint(format!(
+            "the Job `{job}` is still there: `%batch {notebook} --on cluster --follow {name}` follows it and fetches its \
+             report; `kubectl -n {namespace} delete job {name}` ends it"
+        ))
+    }
+
+    /// What to say of a Job that failed for `why`, and whose results cannot be had because of `error`.
+    fn nothing_came(&self, job: &JobName, why: &str, error: &ClusterError) -> MagicError {
+        let JobName { namespace, name } = job;
+        let message = format!(
+            "`{}` failed on the cluster: {why}\nnothing came back: {error}",
+            self.notebook.display()
+        );
+        MagicError::new(ErrorKind::Input, message).with_hint(format!(
+            "`kubectl -n {namespace} logs job/{name}` has its log, as long as its pod is there"
+        ))
+    }
+
     /// What is sent.
-    fn job(&self, notebook: &Path) -> Result<NotebookRun, MagicError> {
-        let image = self.image()?;
+    fn job(&self, notebook: &Path, image: &str) -> Result<NotebookRun, MagicError> {
         let bytes = std::fs::read(notebook).map_err(|error| {
             let message = format!("cannot read `{}`: {error}", self.notebook.display());
             MagicError::new(ErrorKind::Input, message)
@@ -89,16 +134,24 @@ impl Batch {
                 .map(|one| (one.name.clone(), one.value.clone()))
                 .collect(),
             deadline: time + GRACE,
-            ..NotebookRun::new(&self.stem(), &image, source)
+            ..NotebookRun::new(&self.stem(), image, source)
         })
     }
 
-    fn image(&self) -> Result<String, MagicError> {
+    /// The image that was named, else that of this pod.
+    fn image(
+        &self,
+        cluster: &Cluster,
+        stop: &(dyn Fn() -> bool + Sync),
+    ) -> Result<String, MagicError> {
         let named = self
             .image
             .clone()
             .or_else(|| std::env::var("MLK8S_IMAGE").ok());
-        named.filter(|image| !image.is_empty()).ok_or_else(|| {
+        if let Some(image) = named.filter(|image| !image.is_empty()) {
+            return Ok(image);
+        }
+        cluster.own_image(stop)?.ok_or_else(|| {
             let message = "no image was named for the run on the cluster";
             MagicError::new(ErrorKind::Usage, message)
                 .with_hint("`--image IMAGE` or MLK8S_IMAGE names one with mlk8s, such as that of your notebook")
@@ -111,7 +164,7 @@ fn follow(
     cluster: &Cluster,
     job: &JobName,
     call: &mut Call,
-) -> Result<(Phase, String), MagicError> {
+) -> Result<(Phase, String), ClusterError> {
     let (cancel, progress) = (call.cancel.clone(), call.progress);
     let mut last: VecDeque<String> = VecDeque::new();
     let followed = cluster.follow(job, &|| cancel.is_raised(), &mut |event| match event {
@@ -125,10 +178,7 @@ fn follow(
         }
         JobEvent::Silence(why) => progress.report(0, 0, &format!("no news: {why}")),
     });
-    match followed {
-        Ok(state) => Ok((state.phase, Vec::from(last).join("\n"))),
-        Err(error) => Err(left(cluster, job, error)),
-    }
+    Ok((followed?.phase, Vec::from(last).join("\n")))
 }
 
 /// Writes what a run left; the files as they are seen from `home`.
@@ -156,18 +206,4 @@ fn write(
         written.push((name, seen_from(home, &path)));
     }
     Ok(written)
-}
-
-/// What becomes of a run that is not followed to its end: one that nobody wants must not hold a GPU, one that only cannot be
-/// seen for the moment goes on.
-fn left(cluster: &Cluster, job: &JobName, error: ClusterError) -> MagicError {
-    let JobName { namespace, name } = job;
-    let hint = if !matches!(error, ClusterError::Cancelled) {
-        format!("it goes on: `kubectl -n {namespace} logs -f job/{name}` follows it")
-    } else if cluster.delete(job).is_ok() {
-        format!("the Job `{job}` was removed")
-    } else {
-        format!("`kubectl -n {namespace} delete job {name}` removes what is left of it")
-    };
-    MagicError::from(error).with_hint(hint)
 }

@@ -37,9 +37,12 @@ pub(super) struct Batch {
     /// GPUs, on the cluster
     #[arg(long, value_name = "N", default_value = "0")]
     gpus: u32,
-    /// The image, on the cluster; else `MLK8S_IMAGE`
+    /// The image, on the cluster; else `MLK8S_IMAGE`, in a pod its own
     #[arg(long, value_name = "IMAGE")]
     image: Option<String>,
+    /// Follow this Job, which an earlier `%batch` has sent, and fetch its report
+    #[arg(long, value_name = "JOB")]
+    follow: Option<String>,
 }
 
 /// Where a notebook runs.
@@ -99,7 +102,11 @@ impl Magic for Batch {
         let misplaced = match self.on {
             Place::Here if self.gpus > 0 => Some("`--gpus` is for `--on cluster`"),
             Place::Here if self.image.is_some() => Some("`--image` is for `--on cluster`"),
+            Place::Here if self.follow.is_some() => Some("`--follow` is for `--on cluster`"),
             Place::Cluster if self.resume => Some("`--resume` is for runs on this machine"),
+            Place::Cluster if self.follow.is_some() && self.asks_for_more() => {
+                Some("what a Job runs cannot be changed: `--follow` stands alone")
+            }
             _ => None,
         };
         if let Some(message) = misplaced {
@@ -117,6 +124,12 @@ impl Batch {
     fn out(&self, call: &Call) -> PathBuf {
         let out = self.out.as_deref().unwrap_or_else(|| Path::new("runs"));
         call.session.resolve(out)
+    }
+
+    /// Whether anything is said that only a new run heeds.
+    fn asks_for_more(&self) -> bool {
+        let words = self.image.is_some() || self.timeout.is_some() || self.gpus > 0;
+        words || !self.parameters.is_empty()
     }
 
     fn deadline(&self) -> Option<Duration> {
