@@ -323,6 +323,14 @@ def test_our_images_have_the_version_of_the_workspace(manifests):
     assert len(tags) > 8 and set(tags) == {version}
 
 
+@pytest.mark.parametrize("step", ["home/kubeflow", "home/notebook-gpu", "cpu/kubeflow", "restricted/kubeflow"])
+def test_a_notebook_is_told_its_image_wherever_the_registry_is(manifests, step):
+    (notebook,) = [one for one in manifests.read(MANIFESTS / "overlays" / step) if one["kind"] == "Notebook"]
+    (container,) = notebook["spec"]["template"]["spec"]["containers"]
+    assert container["image"].startswith("localhost:32000/")
+    assert {"name": "MLK8S_IMAGE", "value": container["image"]} in container["env"]
+
+
 def test_the_night_asks_for_what_the_program_knows(home):
     pod = the(home, "CronJob", "nightly")["spec"]["jobTemplate"]["spec"]["template"]["spec"]
     program, *words = pod["containers"][0]["command"]
