@@ -64,6 +64,17 @@ pub(super) fn forward(
         });
         paths.push((path, token));
     }
+    bring(cluster, &all, &paths, stop, out)
+}
+
+/// Forwards `all`, and writes where each of them is, with its path and what there is to say about its token.
+fn bring(
+    cluster: &Cluster,
+    all: &[Wanted],
+    paths: &[(String, String)],
+    stop: &(dyn Fn() -> bool + Sync),
+    out: &mut dyn Write,
+) -> Result<(), Failure> {
     let mut lines = Vec::new();
     let mut failed = None;
     // What is written is collected first, for the writer is not to be shared with the connections.
@@ -71,7 +82,7 @@ pub(super) fn forward(
     std::thread::scope(|scope| {
         let forwarding = scope.spawn(move || {
             let mut at = 0;
-            cluster.forward(&all, stop, &mut |event| {
+            cluster.forward(all, stop, &mut |event| {
                 let words = match event {
                     ForwardEvent::Ready { wanted, local } => {
                         let (path, token) = &paths[at];

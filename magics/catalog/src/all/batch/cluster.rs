@@ -92,9 +92,10 @@ impl Batch {
         }
         let notebook = self.notebook.to_string_lossy();
         let notebook = shlex::try_quote(&notebook).unwrap_or_default();
+        let first = error.hint().map_or_else(String::new, |hint| hint + "; ");
         MagicError::from(error).with_hint(format!(
-            "the Job `{job}` is still there: `%batch {notebook} --on cluster --follow {name}` follows it and fetches its \
-             report; `kubectl -n {namespace} delete job {name}` ends it"
+            "{first}the Job `{job}` is still there: `%batch {notebook} --on cluster --follow {name}` follows it and fetches \
+             its report; `kubectl -n {namespace} delete job {name}` ends it"
         ))
     }
 
