@@ -130,7 +130,8 @@ def test_who_stops_following_is_told_how_to_go_on_and_can(cluster, kernel_of, tm
     wait = f'while !std::path::Path::new("{go}").exists() {{ std::thread::park_timeout(std::time::Duration::from_millis(5)); }}'
     notebook(work, "let limit: usize = 1;", wait, "limit + 41")
     talk = kernel.send("%batch night.ipynb --on cluster")
-    wait_until(lambda: phases(server) == ["Running"])
+    # Before its log is read the Job is not sent yet, and a stop takes it back.
+    wait_until(lambda: phases(server) == ["Running"] and any("/log" in line for line in server.lines))
     seconds = kernel.stop(talk)
     assert talk.ename == "Interrupted" and seconds < STOPPED_S, talk
     name = re.search(r"--follow (night-\w+)`", talk.traceback)[1]

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use mlk8s_cluster::cluster::{Cluster, Place};
@@ -18,6 +19,8 @@ const DEADLINE: Duration = Duration::from_hours(12);
 const GRACE: Duration = Duration::from_mins(15);
 /// Lines of its log that say why a run failed.
 const LAST_LINES: usize = 5;
+/// What was said last is said again so often.
+const RENEWAL: Duration = Duration::from_secs(1);
 
 impl Batch {
     /// Runs the notebook as a Job, or turns to one that runs it already, follows it and fetches what it made.
@@ -168,16 +171,30 @@ fn follow(
 ) -> Result<(Phase, String), ClusterError> {
     let (cancel, progress) = (call.cancel.clone(), call.progress);
     let mut last: VecDeque<String> = VecDeque::new();
-    let followed = cluster.follow(job, &|| cancel.is_raised(), &mut |event| match event {
-        JobEvent::Phase(phase) => progress.report(0, 0, &phase.to_string()),
+    // A Job that waits says one thing, once: it stays in sight, with the time that has passed.
+    let news = Mutex::new((String::new(), Instant::now()));
+    let stop = || {
+        let mut news = news.lock().unwrap_or_else(PoisonError::into_inner);
+        if news.1.elapsed() >= RENEWAL {
+            news.1 = Instant::now();
+            progress.report(0, 0, &news.0);
+        }
+        cancel.is_raised()
+    };
+    let tell = |what: String| {
+        progress.report(0, 0, &what);
+        *news.lock().unwrap_or_else(PoisonError::into_inner) = (what, Instant::now());
+    };
+    let followed = cluster.follow(job, &stop, &mut |event| match event {
+        JobEvent::Phase(phase) => tell(phase.to_string()),
         JobEvent::Line(line) => {
-            progress.report(0, 0, &line);
+            tell(line.clone());
             last.push_back(line);
             if last.len() > LAST_LINES {
                 last.pop_front();
             }
         }
-        JobEvent::Silence(why) => progress.report(0, 0, &format!("no news: {why}")),
+        JobEvent::Silence(why) => tell(format!("no news: {why}")),
     });
     Ok((followed?.phase, Vec::from(last).join("\n")))
 }
