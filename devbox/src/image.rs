@@ -4,6 +4,7 @@
 //! They come from a registry and from a compilation inside a container; or, with `--here`, from this machine: what
 //! debootstrap makes, the toolchain that cargo uses, and the programs that are built already.
 
+mod base;
 mod engine;
 mod here;
 
@@ -116,6 +117,7 @@ impl BuildImages {
             places,
             engine,
             made: Vec::new(),
+            sources: None,
         };
         for image in &IMAGES {
             if self.names.is_empty() || self.names.iter().any(|name| name == image.name) {
@@ -132,11 +134,18 @@ struct Making<'a> {
     places: &'a Places,
     engine: &'a Engine,
     made: Vec<String>,
+    /// What apt is lent, once the base was made from this machine.
+    sources: Option<PathBuf>,
 }
 
 impl Making<'_> {
     /// Makes the image `name` and before it what it is made of; yields what it is called.
     fn make(&mut self, name: &str, say: &mut Say) -> Result<Option<String>> {
+        if self.build.here && name == "base" {
+            let base = base::make(self.places, self.engine, say)?;
+            self.sources = Some(base.sources);
+            return Ok(Some(base.tag));
+        }
         let tag = self.engine.tag(name, VERSION);
         if self.made.contains(&tag) {
             return Ok(Some(tag));
@@ -157,8 +166,6 @@ impl Making<'_> {
             self.run(&tag, &file, &self.places.root, arguments)?;
         } else if name == "programs" {
             self.programs(&tag, say)?;
-        } else if self.build.here && name == "base" {
-            here::base(self.places, self.engine, say, &tag)?;
         } else if self.build.here && name == "toolchain" {
             let arguments = vec![("BASE".to_owned(), self.base(say)?)];
             self.run(
@@ -217,6 +224,8 @@ impl Making<'_> {
             context,
             arguments,
             lent: &self.places.state.join("image"),
+            sources: self.sources.as_deref(),
+            label: None,
         })
     }
 }

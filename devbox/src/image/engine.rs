@@ -38,6 +38,10 @@ pub(super) struct Build<'a> {
     pub(super) arguments: Vec<(String, String)>,
     /// Where files are written that the builder is lent.
     pub(super) lent: &'a Path,
+    /// What apt asks for packages meanwhile, in place of what the image names.
+    pub(super) sources: Option<&'a Path>,
+    /// A label of the image.
+    pub(super) label: Option<(&'static str, String)>,
 }
 
 impl Engine {
@@ -100,7 +104,11 @@ impl Engine {
         for (name, value) in &build.arguments {
             command.arg("--build-arg").arg(format!("{name}={value}"));
         }
-        for (id, path) in lend(build.lent)? {
+        if let Some((name, value)) = &build.label {
+            command.arg("--label").arg(format!("{name}={value}"));
+        }
+        let sources = build.sources.map(|path| ("sources.list", path.to_owned()));
+        for (id, path) in lend(build.lent)?.into_iter().chain(sources) {
             command
                 .arg("--secret")
                 .arg(format!("id={id},src={}", path.display()));
@@ -130,6 +138,17 @@ impl Engine {
         let said = asked.with_context(|| format!("starting `{}`", self.program))?;
         let text = String::from_utf8_lossy(&said.stdout).trim().to_owned();
         Ok((said.status.success() && !text.is_empty()).then_some(text))
+    }
+
+    /// Whether there is an image called `tag` with this label.
+    pub(super) fn has(&self, tag: &str, (name, value): &(&str, String)) -> Result<bool> {
+        let mut command = self.command();
+        command.args(["images", "--quiet", "--filter"]);
+        command.arg(format!("reference={tag}"));
+        command.arg("--filter").arg(format!("label={name}={value}"));
+        let said = command.output();
+        let said = said.with_context(|| format!("starting `{}`", self.program))?;
+        Ok(said.status.success() && !said.stdout.trim_ascii().is_empty())
     }
 
     /// What our image `name` is called, as the manifests name it; podman and buildah keep what has no registry below
