@@ -5,6 +5,7 @@
 //! set is what rustc itself lists for the prelude, so nothing of cargo's folder comes along that is not needed.
 
 mod crates;
+mod homes;
 mod licences;
 mod material;
 mod source;
@@ -20,11 +21,15 @@ use anyhow::{Context, Result};
 use crate::advice::Advice;
 use crate::places::Places;
 use crate::say::Say;
-use crate::{compile, doctor, process};
+use crate::{compile, doctor, process, python};
 
 /// The programs of the product; those at the end are there when they were built.
 const PROGRAMS: [&str; 3] = ["mlk8s-kernel", "mlk8s-cells", "mlk8s-worker"];
-const MORE_PROGRAMS: [&str; 2] = ["mlk8s-cluster", "mlk8s-worker-cuda"];
+const MORE_PROGRAMS: [&str; 2] = ["mlk8s-cluster", WORKER_CUDA];
+/// The program that runs models on GPUs.
+const WORKER_CUDA: &str = "mlk8s-worker-cuda";
+/// What the image for GPUs has of NVIDIA's packages.
+const NVIDIA: &str = "images/notebook-cuda/requirements.txt";
 const PRELUDE: &str = "libmlk8s_prelude.so";
 /// Papers of our own that go along.
 const PAPERS: [&str; 4] = ["LICENSE", "LICENSE-APACHE", "LICENSE-MIT", "NOTICE"];
@@ -83,16 +88,11 @@ pub(crate) fn make(places: &Places, say: &mut Say, dir: &Path) -> Result<()> {
         fs::copy(places.root.join(name), dir.join(name))
             .with_context(|| format!("copying `{name}`"))?;
     }
-    let crates = crates::Crates::read(places)?;
-    let ours = crates.needed_by(&[
-        "mlk8s-kernel",
-        "mlk8s-cells",
-        "mlk8s-worker",
-        "mlk8s-cluster",
-    ]);
-    licences::write(&ours, &dir.join("licences"))?;
-    material::write(places, &ours, &dir.join("sbom.cdx.json"))?;
+    let crates = crates::Crates::read(places, &[])?;
+    papers(places, &crates, dir)?;
     source::write(&crates, &dir.join("source"))?;
+    homes::Homes::here(places)?.hide(dir)?;
+    // What was changed is what has to fit together.
     prove(dir)?;
     let (bytes, floor) = (size(dir)?, glibc_floor(dir)?);
     say.done(
@@ -104,6 +104,38 @@ pub(crate) fn make(places: &Places, say: &mut Say, dir: &Path) -> Result<()> {
         ),
         started.elapsed(),
     );
+    Ok(())
+}
+
+/// Writes the licences of all crates, and what each image has in it.
+fn papers(places: &Places, crates: &crates::Crates, dir: &Path) -> Result<()> {
+    let ours = crates.needed_by(&[
+        "mlk8s-kernel",
+        "mlk8s-cells",
+        "mlk8s-worker",
+        "mlk8s-cluster",
+    ]);
+    // Its crates are asked for only where it is: cargo would fetch them.
+    let with_cuda = if dir.join(WORKER_CUDA).exists() {
+        Some(crates::Crates::read(places, &["mlk8s-worker/cuda"])?)
+    } else {
+        None
+    };
+    let of_cuda = with_cuda
+        .as_ref()
+        .map(|all| all.needed_by(&["mlk8s-worker"]));
+    let all = crates::union(&ours, &of_cuda.unwrap_or_default());
+    licences::write(&all, &dir.join("licences"))?;
+    let worker = crates.needed_by(&["mlk8s-worker"]);
+    let (jupyter, nvidia) = (python::JUPYTER.path, NVIDIA);
+    let bills: [(&str, &[&serde_json::Value], &[&str]); 3] = [
+        ("sbom.cdx.json", &ours, &[jupyter]),
+        ("sbom-cuda.cdx.json", &all, &[jupyter, nvidia]),
+        ("sbom-worker.cdx.json", &worker, &[]),
+    ];
+    for (name, packages, locks) in bills {
+        material::write(places, packages, locks, &dir.join(name))?;
+    }
     Ok(())
 }
 

@@ -62,6 +62,11 @@ pub(crate) fn cargo() -> OsString {
     non_empty("CARGO").unwrap_or_else(|| "cargo".into())
 }
 
+/// Where cargo keeps the sources of crates, if not in the home.
+pub(crate) fn cargo_home() -> Option<PathBuf> {
+    non_empty("CARGO_HOME").map(PathBuf::from)
+}
+
 /// The C compiler that the person asked for.
 pub(crate) fn c_compiler() -> OsString {
     non_empty("CC").unwrap_or_else(|| "cc".into())

@@ -120,7 +120,8 @@ def test_a_log_that_one_may_not_read_leaves_the_job_and_says_how_to_go_on(cluste
     notebook(tmp_path / "work", "let limit: usize = 1;")
     talk = kernel.run("%batch night.ipynb --on cluster", seconds=RUN_S)
     assert not talk.ok and "may not get `pods/log`" in talk.error["evalue"], talk
-    assert "--follow night-" in talk.traceback and len(server.all("jobs")) == 1, talk
+    assert 'resources: ["pods/log"]' in talk.traceback and "--follow night-" in talk.traceback, talk
+    assert len(server.all("jobs")) == 1
 
 
 def test_who_stops_following_is_told_how_to_go_on_and_can(cluster, kernel_of, tmp_path):

@@ -234,6 +234,26 @@ def test_the_image_carries_its_papers_and_no_secrets(images):
     assert re.search(r"/home/jovyan:\n\n", said.stdout), said.stdout
 
 
+def test_the_base_is_that_of_the_release_and_gets_its_updates(images):
+    release = dict(line.split("=", 1) for line in open("/etc/os-release").read().splitlines() if "=" in line)
+    codename = release["VERSION_CODENAME"]
+    (labels,) = json.loads(podman("image", "inspect", f"localhost/mlk8s/base:{codename}").stdout)
+    # As old as the lists of packages of this machine, so that newer ones make it anew.
+    assert int(labels["Labels"]["dev.mlk8s.packages"]) > 1_700_000_000
+    look = ("run", "--rm", "--network", "none", "--entrypoint", "cat", pods.image("worker"), "/etc/apt/sources.list")
+    lines = podman(*look).stdout.splitlines()
+    assert [line.split()[2] for line in lines] == [codename, f"{codename}-updates", f"{codename}-security"]
+    assert {line.split("/")[2] for line in lines} <= {"deb.debian.org", "archive.ubuntu.com", "security.ubuntu.com", "ports.ubuntu.com"}
+
+
+def test_the_bill_of_the_worker_is_its_own(images):
+    bill = "/usr/share/doc/mlk8s/sbom.cdx.json"
+    said = podman("run", "--rm", "--network", "none", "--entrypoint", "cat", pods.image("worker"), bill).stdout
+    purls = {one["purl"] for one in json.loads(said)["components"]}
+    assert any(one.startswith("pkg:cargo/candle-core@") for one in purls)
+    assert not [one for one in purls if one.startswith(("pkg:pypi/", "pkg:cargo/polars@"))]
+
+
 def test_the_worker_serves_a_model(images):
     volume = ("-v", f"{NOTEBOOKS / MODEL}:/model:ro")
     with Pod(*volume, "-e", "MLK8S_WORKER_KEY=tests", "--read-only", name="worker", prefix="") as pod:

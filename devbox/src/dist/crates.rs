@@ -14,8 +14,8 @@ pub(super) struct Crates {
 }
 
 impl Crates {
-    /// Asks cargo, for the system that it builds for.
-    pub(super) fn read(places: &Places) -> Result<Crates> {
+    /// Asks cargo, for the system that it builds for, with `features` beside the usual ones, each as `PACKAGE/FEATURE`.
+    pub(super) fn read(places: &Places, features: &[&str]) -> Result<Crates> {
         let version = process::output(process::clean_command("rustc").arg("-vV"))?;
         let host = version
             .lines()
@@ -29,6 +29,8 @@ impl Crates {
             "1",
             "--filter-platform",
             host,
+            "--features",
+            &features.join(","),
         ]);
         let text = process::output(&mut command).context("asking cargo which crates there are")?;
         let metadata =
@@ -89,6 +91,13 @@ impl Crates {
         found.sort_by_key(|package| label(package));
         found
     }
+}
+
+/// All of both, by name and version.
+pub(super) fn union<'a>(one: &[&'a Value], other: &[&'a Value]) -> Vec<&'a Value> {
+    let all = one.iter().chain(other);
+    let all: BTreeMap<String, &Value> = all.map(|package| (label(package), *package)).collect();
+    all.into_values().collect()
 }
 
 fn list(value: &Value) -> &[Value] {

@@ -11,10 +11,12 @@ use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
 use crate::places::Places;
-use crate::python;
 
-/// Writes the bill for the crates `packages` and the locked packages of Python.
-pub(super) fn write(places: &Places, packages: &[&Value], to: &Path) -> Result<()> {
+/// What NVIDIA's packages say of their licence; its text is in them.
+const NVIDIA: &str = "LicenseRef-NVIDIA-Proprietary";
+
+/// Writes the bill for the crates `packages` and the packages of Python that `locks` pin.
+pub(super) fn write(places: &Places, packages: &[&Value], locks: &[&str], to: &Path) -> Result<()> {
     let read = |path: &str| {
         fs::read_to_string(places.root.join(path)).with_context(|| format!("reading `{path}`"))
     };
@@ -23,7 +25,9 @@ pub(super) fn write(places: &Places, packages: &[&Value], to: &Path) -> Result<(
         .iter()
         .map(|package| of_crate(package, &hashes))
         .collect();
-    components.extend(of_python(&read(python::JUPYTER.path)?));
+    for lock in locks {
+        components.extend(of_python(&read(lock)?));
+    }
     let bill = json!({
         "bomFormat": "CycloneDX",
         "specVersion": "1.6",
@@ -83,15 +87,31 @@ fn crate_hashes(lock: &str) -> BTreeMap<(String, String), String> {
 /// The packages that a lock of Python pins; one that is pinned for several Pythons comes once for each version.
 fn of_python(lock: &str) -> Vec<Value> {
     let mut components = BTreeMap::new();
-    for line in lock.lines().filter(|line| !line.starts_with([' ', '#'])) {
-        let Some((name, rest)) = line.split_once("==") else {
+    let mut lines = lock.lines().peekable();
+    while let Some(line) = lines.next() {
+        let Some((name, rest)) = line
+            .split_once("==")
+            .filter(|_| !line.starts_with([' ', '#']))
+        else {
             continue;
         };
+        let mut hashes = Vec::new();
+        while let Some(hash) = lines.next_if(|line| line.trim_start().starts_with("--hash=")) {
+            let hash = hash.split("sha256:").nth(1).unwrap_or_default();
+            hashes.push(hash.trim_end_matches([' ', '\\']));
+        }
         let version = rest.split([' ', ';', '\\']).next().unwrap_or_default();
         let reference = format!("pkg:pypi/{name}@{version}");
-        let component = json!({
+        let mut component = json!({
             "type": "library", "bom-ref": reference, "purl": reference, "name": name, "version": version,
         });
+        // Of several archives nobody knows which one is taken.
+        if let [hash] = hashes[..] {
+            component["hashes"] = json!([{ "alg": "SHA-256", "content": hash }]);
+        }
+        if name.starts_with("nvidia-") {
+            component["licenses"] = json!([{ "license": { "name": NVIDIA } }]);
+        }
         components.insert(reference, component);
     }
     components.into_values().collect()
@@ -126,6 +146,19 @@ mod tests {
         assert_eq!(
             references,
             ["pkg:pypi/anyio@4.12.1", "pkg:pypi/attrs@26.1.0"]
+        );
+    }
+
+    #[test]
+    fn packages_of_nvidia_have_their_one_hash_and_their_licence() {
+        let lock = "# What is loaded.\nnvidia-cublas==13.0.2.14 \\\n    --hash=sha256:0cf2\nnvidia-curand==10.4.0.35 \\\n\
+                    \x20   --hash=sha256:1aee \\\n    --hash=sha256:2bff\n";
+        let found = of_python(lock);
+        assert_eq!(found[0]["hashes"][0]["content"], "0cf2");
+        assert_eq!(found[1]["hashes"], Value::Null);
+        assert_eq!(
+            found[1]["licenses"][0]["license"]["name"],
+            "LicenseRef-NVIDIA-Proprietary"
         );
     }
 }
