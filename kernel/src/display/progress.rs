@@ -8,6 +8,8 @@ use super::escape;
 
 /// Characters of the latest step's name that are shown.
 const WHAT: usize = 60;
+/// The same where nothing is counted: what is said is all there is.
+const WHAT_ALONE: usize = 160;
 
 /// How far a work is.
 #[derive(Debug, Clone, Copy)]
@@ -32,7 +34,8 @@ impl Step<'_> {
             format!(" value=\"{done}\" max=\"{total}\"")
         };
         let words = self.words();
-        let what = escape::cut(&one_line(self.what), WHAT);
+        let most = if self.counts() { WHAT } else { WHAT_ALONE };
+        let what = escape::cut(&one_line(self.what), most);
         let html = format!(
             "<div><progress{value} style=\"width:16em;vertical-align:middle\"></progress> {} <small>{}</small></div>",
             escape::text(&words),
@@ -43,6 +46,10 @@ impl Step<'_> {
 
     /// The bundle that stays when the work is done.
     pub(crate) fn finished(&self) -> Map<String, Value> {
+        if !self.counts() {
+            let line = format!("done in {}", time(self.elapsed));
+            return both(line.clone(), format!("<div><small>{line}</small></div>"));
+        }
         let line = format!(
             "{} in {}{}",
             count(self.done, self.total),
@@ -53,7 +60,15 @@ impl Step<'_> {
         both(line, html)
     }
 
+    /// Whether there are steps that are counted.
+    fn counts(&self) -> bool {
+        self.done > 0 || self.total > 0
+    }
+
     fn words(&self) -> String {
+        if !self.counts() {
+            return time(self.elapsed);
+        }
         let left = match self.left() {
             Some(left) => format!(", {} left", time(left)),
             None => String::new(),
@@ -160,6 +175,11 @@ mod tests {
             &step(3, 0, 4.0).bundle(),
             &expect!["3 done, 45.0 a minute  fog & <light>.pdf"],
         );
+        // Nothing is counted: the time stands for it.
+        check(
+            &step(0, 0, 12.0).bundle(),
+            &expect!["12 s  fog & <light>.pdf"],
+        );
     }
 
     #[test]
@@ -168,6 +188,7 @@ mod tests {
             &step(187, 187, 75.0).finished(),
             &expect!["187 of 187 in 1 min 15 s, 2.5 a second"],
         );
+        check(&step(0, 0, 12.0).finished(), &expect!["done in 12 s"]);
     }
 
     #[test]
