@@ -2,6 +2,8 @@
 
 use thiserror::Error;
 
+use crate::Instructions;
+
 /// A failure of a model, its text or its engine.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum GenerateError {
@@ -60,6 +62,12 @@ pub enum GenerateError {
         number: usize,
         /// Why not.
         reason: String,
+    },
+    /// The processor lacks the instructions that were asked for.
+    #[error("this processor has no instructions `{}`", instructions.name())]
+    Instructions {
+        /// Which.
+        instructions: Instructions,
     },
     /// The device has no room left.
     #[error("out of memory: {reason}")]

@@ -22,7 +22,7 @@ pub use error::{GenerateError, Refused};
 pub use forward::{Batch, Forward, PAGE, Part, Shape};
 #[cfg(feature = "cuda")]
 pub use model::gpu;
-pub use model::{Device, LoadSettings, Loaded, Precision, Summary, load};
+pub use model::{Device, Instructions, LoadSettings, Loaded, Precision, Summary, load};
 pub use request::{
     Class, Constraint, Done, Event, FinishReason, Piece, Pooling, Request, Sampling, TokenLogprob,
 };

@@ -9,6 +9,7 @@ mod gguf;
 mod gguf_config;
 mod gguf_header;
 mod gguf_tokenizer;
+mod instructions;
 mod processor;
 mod safetensors;
 mod weights;
@@ -22,6 +23,8 @@ use crate::text::{Special, Text};
 pub use cuda::gpu;
 use description::Description;
 use gguf::Gguf;
+use instructions::Available;
+pub use instructions::Instructions;
 use processor::Decoder;
 use safetensors::{Shards, unreadable};
 use weights::Source;
@@ -57,6 +60,8 @@ pub struct LoadSettings {
     pub precision: Precision,
     /// Where the model runs.
     pub device: Device,
+    /// What the processor computes with; `None` for the fastest that it has.
+    pub instructions: Option<Instructions>,
     /// Most tokens of a sequence, if fewer than the model allows.
     pub context: Option<usize>,
 }
@@ -128,7 +133,12 @@ fn build(
     let architecture = description.architecture.clone();
     match settings.device {
         Device::Cpu => {
-            let decoder = Decoder::new(description, source, settings.precision, progress)?;
+            let with = match settings.instructions {
+                None => Available::fastest(),
+                Some(instructions) => Available::new(instructions)
+                    .ok_or(GenerateError::Instructions { instructions })?,
+            };
+            let decoder = Decoder::new(description, source, settings.precision, with, progress)?;
             let summary = Summary {
                 architecture,
                 n_parameters: decoder.n_parameters(),

@@ -121,6 +121,7 @@ fn of_model(error: &GenerateError) -> &'static str {
             "`--device cpu` goes without; `nvidia-smi` shows which GPUs there are, `cargo devbox build cuda` builds the \
              program for them"
         }
+        GenerateError::Instructions { .. } => "without `--instructions` the fastest are taken",
         GenerateError::CacheTooSmall { .. } => "give more `--cache-bytes`, or fewer `--slots`",
         GenerateError::Unsupported { .. } => {
             "look for the model in another version, or for a similar one"

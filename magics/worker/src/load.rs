@@ -103,6 +103,7 @@ fn decoder(
         let how = LoadSettings {
             precision: settings.precision,
             device,
+            instructions: settings.instructions,
             context: settings.context,
         };
         mlk8s_generate::load(path, &how, progress).map(|loaded| (loaded, device))

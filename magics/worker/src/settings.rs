@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use mlk8s_generate::{Device, Pooling, Precision};
+use mlk8s_generate::{Device, Instructions, Pooling, Precision};
 
 use crate::error::WorkerError;
 use crate::keys::Keys;
@@ -49,6 +49,9 @@ pub struct Settings {
     /// Where the model runs: cpu, cuda, cuda:N, or auto
     #[arg(long, default_value = "auto", value_parser = place)]
     pub device: Place,
+    /// Instructions of the processor to compute with: portable, avx2, avx512 or vnni; the fastest when absent
+    #[arg(long, value_parser = instructions)]
+    pub instructions: Option<Instructions>,
     /// Threads to compute with; one for each processor when absent
     #[arg(long)]
     pub threads: Option<usize>,
@@ -183,6 +186,12 @@ fn place(word: &str) -> Result<Place, String> {
     }
 }
 
+fn instructions(word: &str) -> Result<Instructions, String> {
+    let mut all = Instructions::ALL.into_iter();
+    all.find(|instructions| instructions.name() == word)
+        .ok_or_else(|| "they must be portable, avx2, avx512 or vnni".to_owned())
+}
+
 fn pooling(word: &str) -> Result<Pooling, String> {
     match word {
         "last" => Ok(Pooling::Last),
@@ -232,8 +241,10 @@ mod tests {
 
     #[test]
     fn sizes_and_places_are_read() {
-        let settings =
-            parse("m --cache-bytes 1.5GiB --device cuda:1 --precision q4_k --base-path openai/");
+        let settings = parse(
+            "m --cache-bytes 1.5GiB --device cuda:1 --precision q4_k --base-path openai/ --instructions avx2",
+        );
+        assert_eq!(settings.instructions, Some(Instructions::Avx2));
         assert_eq!(settings.cache_bytes, 3 << 29);
         assert_eq!(settings.device, Place::Only(Device::Cuda(1)));
         assert_eq!(settings.base().unwrap(), "/openai");
@@ -241,6 +252,7 @@ mod tests {
         for line in [
             "m --cache-bytes many",
             "m --device tpu",
+            "m --instructions sse",
             "m --device cuda:x",
             "m --slots 0",
             "m --cache-bytes 0",

@@ -76,6 +76,7 @@ fn decoder(
     let settings = LoadSettings {
         precision,
         device,
+        instructions: None,
         context: None,
     };
     let mut model = load(folder, &settings, &mut |_, _| {})?.model;

@@ -34,6 +34,7 @@ pub(crate) fn run(folder: &Path, out: &mut dyn Write) -> Result<bool, Failure> {
     let settings = LoadSettings {
         precision: Precision::Stored,
         device: Device::Cuda(0),
+        instructions: None,
         context: None,
     };
     let Loaded {

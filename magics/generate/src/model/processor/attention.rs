@@ -5,12 +5,13 @@
 )]
 
 use mlk8s_lanes::{capped, exp};
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::cache::Cache;
 use super::tile::{PANEL, ROWS, add_products};
 use crate::forward::{PAGE, Part};
+use crate::model::instructions::Available;
 
 /// Multiplications from which on it pays to wake other threads.
 const MANY: usize = 1 << 16;
@@ -45,17 +46,18 @@ struct Job<'a> {
 /// Softmax runs over the pages with a running maximum (Milakov and Gimelshein 2018); a page is read once for all query
 /// heads that share it, and for all rows of a job.
 pub(super) fn attend(
+    with: Available,
     heads: Heads,
     cache: &Cache,
     parts: &[Part],
     queries: &[f32],
     out: &mut [f32],
 ) {
-    let width = heads.group * heads.dim;
-    let rows = queries.len() / (heads.n_kv * width);
+    let row_len = heads.group * heads.dim;
+    let rows = queries.len() / (heads.n_kv * row_len);
     let work: usize = parts
         .iter()
-        .map(|part| part.len * part.length * width * heads.n_kv)
+        .map(|part| part.len * part.length * row_len * heads.n_kv)
         .sum();
     // By heads, so that every job has one piece of the result; one row needs no reordering.
     let mut by_heads = if rows == 1 {
@@ -67,11 +69,11 @@ pub(super) fn attend(
     let mut jobs = Vec::new();
     // As many rows as make the queries of a page's pass a few times eight.
     let block = (4 * ROWS / heads.group).max(1);
-    for (head, mut into) in into.chunks_exact_mut(rows * width).enumerate() {
+    for (head, mut into) in into.chunks_exact_mut(rows * row_len).enumerate() {
         for part in parts {
             for first in (0..part.len).step_by(block) {
                 let n = block.min(part.len - first);
-                let (out, rest) = into.split_at_mut(n * width);
+                let (out, rest) = into.split_at_mut(n * row_len);
                 into = rest;
                 jobs.push(Job {
                     heads,
@@ -86,17 +88,17 @@ pub(super) fn attend(
             }
         }
     }
-    let run = |job: Job<'_>| Arch::new().dispatch(job);
+    let run = |job: Job<'_>| with.arch().dispatch(job);
     if work < MANY {
         jobs.into_iter().for_each(run);
     } else {
         jobs.into_par_iter().for_each(run);
     }
     if rows > 1 {
-        let heads_of = by_heads.chunks_exact(rows * width);
+        let heads_of = by_heads.chunks_exact(rows * row_len);
         for (head, from) in heads_of.enumerate() {
-            for (row, from) in from.chunks_exact(width).enumerate() {
-                out[(row * heads.n_kv + head) * width..][..width].copy_from_slice(from);
+            for (row, from) in from.chunks_exact(row_len).enumerate() {
+                out[(row * heads.n_kv + head) * row_len..][..row_len].copy_from_slice(from);
             }
         }
     }

@@ -11,11 +11,13 @@ use crate::forward::{Batch, Forward, Shape};
 use crate::model::Precision;
 use crate::model::batch::check;
 use crate::model::description::Description;
+use crate::model::instructions::Available;
 use crate::model::weights::{Source, Weight, take};
 
 /// A decoder with its weights and its cache in memory.
 #[derive(Debug)]
 pub(in crate::model) struct Decoder {
+    with: Available,
     description: Description,
     shape: Shape,
     /// The table of embeddings, where it is not the head.
@@ -27,11 +29,12 @@ pub(in crate::model) struct Decoder {
 }
 
 impl Decoder {
-    /// Reads the weights; `progress` is told the bytes done, and all bytes.
+    /// Reads the weights, and will compute with these instructions; `progress` is told the bytes done, and all bytes.
     pub(in crate::model) fn new(
         description: Description,
         source: &dyn Source,
         precision: Precision,
+        with: Available,
         progress: &mut dyn FnMut(u64, u64),
     ) -> Result<Self, GenerateError> {
         let all = source.n_bytes();
@@ -54,6 +57,7 @@ impl Decoder {
             source,
             description: &description,
             precision,
+            with,
             done: &mut done,
         };
         let norm = reader.norm(Weight::Norm, 0, description.hidden)?;
@@ -70,6 +74,7 @@ impl Decoder {
         };
         progress(all, all);
         Ok(Self {
+            with,
             description,
             shape,
             table,
@@ -132,7 +137,8 @@ impl Decoder {
         }
         let mut wanted = vec![0.0; batch.rows.len() * hidden];
         for (row, into) in batch.rows.iter().zip(wanted.chunks_exact_mut(hidden)) {
-            self.norm.apply(&x[row * hidden..][..hidden], into);
+            self.norm
+                .apply(self.with, &x[row * hidden..][..hidden], into);
         }
         Ok(wanted)
     }
@@ -143,6 +149,7 @@ impl Decoder {
         let mut logits = vec![0.0; batch.rows.len() * self.shape.vocabulary];
         if !hidden.is_empty() {
             multiply(
+                self.with,
                 &hidden,
                 &mut [Product {
                     matrix: &self.head,
@@ -153,7 +160,7 @@ impl Decoder {
             );
         }
         if let Some(limit) = self.description.logit_cap {
-            cap(&mut logits, limit);
+            cap(self.with, &mut logits, limit);
         }
         Ok(logits)
     }

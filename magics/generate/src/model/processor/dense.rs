@@ -4,10 +4,11 @@
     reason = "only what is inlined is compiled for the wider instructions"
 )]
 
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::tile::{PANEL, ROWS, add_products};
+use crate::model::instructions::Available;
 
 /// A matrix of `n` rows of `k` values; the last panel is filled up with rows of zeros.
 #[derive(Debug)]
@@ -54,8 +55,14 @@ impl Dense {
     }
 
     /// Products of one panel's rows with up to eight rows of `x` (row `i` begins at `i * k`).
-    pub(super) fn multiply(&self, panel: usize, x: &[f32], out: &mut [[f32; PANEL]; ROWS]) {
-        Arch::new().dispatch(Product {
+    pub(super) fn multiply(
+        &self,
+        with: Available,
+        panel: usize,
+        x: &[f32],
+        out: &mut [[f32; PANEL]; ROWS],
+    ) {
+        with.arch().dispatch(Product {
             matrix: self,
             panel,
             x,

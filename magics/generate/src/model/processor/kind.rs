@@ -57,6 +57,23 @@ impl Kind {
         }
     }
 
+    /// The format of this number, so that kernels can be made for each.
+    pub(super) const fn from_number(number: u8) -> Self {
+        const Q4_0: u8 = Kind::Q4_0 as u8;
+        const Q5_0: u8 = Kind::Q5_0 as u8;
+        const Q8_0: u8 = Kind::Q8_0 as u8;
+        const Q4K: u8 = Kind::Q4K as u8;
+        const Q5K: u8 = Kind::Q5K as u8;
+        match number {
+            Q4_0 => Self::Q4_0,
+            Q5_0 => Self::Q5_0,
+            Q8_0 => Self::Q8_0,
+            Q4K => Self::Q4K,
+            Q5K => Self::Q5K,
+            _ => Self::Q6K,
+        }
+    }
+
     /// Its name.
     pub(super) const fn name(self) -> &'static str {
         match self {

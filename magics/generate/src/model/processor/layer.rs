@@ -6,10 +6,12 @@ use super::matrix::{Matrix, Product, multiply};
 use super::steps::{Angles, Norm, add_normalised, gate};
 use crate::forward::Part;
 use crate::model::description::{Activation, Description};
+use crate::model::instructions::Available;
 
 /// One layer of the decoder.
 #[derive(Debug)]
 pub(super) struct Layer {
+    pub(super) with: Available,
     pub(super) attention_norm: Norm,
     pub(super) query: Linear,
     pub(super) key: Linear,
@@ -137,8 +139,10 @@ impl Layer {
         let Heads {
             n_kv, group, dim, ..
         } = self.heads;
-        self.attention_norm.apply(x, normed);
+        let with = self.with;
+        self.attention_norm.apply(with, x, normed);
         multiply(
+            with,
             normed,
             &mut [
                 self.query.product(queries),
@@ -147,18 +151,18 @@ impl Layer {
             ],
         );
         if let Some(norm) = &self.query_norm {
-            norm.apply_in_place(queries);
+            norm.apply_in_place(with, queries);
         }
         if let Some(norm) = &self.key_norm {
-            norm.apply_in_place(keys);
+            norm.apply_in_place(with, keys);
         }
-        angles.turn(queries, n_kv * group * dim, dim);
-        angles.turn(keys, n_kv * dim, dim);
+        angles.turn(with, queries, n_kv * group * dim, dim);
+        angles.turn(with, keys, n_kv * dim, dim);
         cache.write(parts, keys, values);
-        attend(self.heads, cache, parts, queries, attended);
-        self.output
-            .add(attended, x, normed, self.post_attention_norm.as_ref());
-        self.feed_forward_norm.apply(x, normed);
+        attend(with, self.heads, cache, parts, queries, attended);
+        let norm = self.post_attention_norm.as_ref();
+        self.output.add(with, attended, x, normed, norm);
+        self.feed_forward_norm.apply(with, x, normed);
         let product = |matrix, out| Product {
             matrix,
             bias: &[],
@@ -166,11 +170,13 @@ impl Layer {
             add: false,
         };
         multiply(
+            with,
             normed,
             &mut [product(&self.gate, gates), product(&self.up, ups)],
         );
-        gate(self.activation, gates, ups);
+        gate(with, self.activation, gates, ups);
         add(
+            with,
             &self.down,
             &[],
             gates,
@@ -191,13 +197,21 @@ impl Linear {
         }
     }
 
-    fn add(&self, from: &[f32], x: &mut [f32], spare: &mut [f32], norm: Option<&Norm>) {
-        add(&self.matrix, &self.bias, from, x, spare, norm);
+    fn add(
+        &self,
+        with: Available,
+        from: &[f32],
+        x: &mut [f32],
+        spare: &mut [f32],
+        norm: Option<&Norm>,
+    ) {
+        add(with, &self.matrix, &self.bias, from, x, spare, norm);
     }
 }
 
 /// Adds a product to `x`, normalised if there is a norm.
 fn add(
+    with: Available,
     matrix: &Matrix,
     bias: &[f32],
     from: &[f32],
@@ -207,6 +221,7 @@ fn add(
 ) {
     if norm.is_none() {
         multiply(
+            with,
             from,
             &mut [Product {
                 matrix,
@@ -218,6 +233,7 @@ fn add(
         return;
     }
     multiply(
+        with,
         from,
         &mut [Product {
             matrix,
@@ -226,5 +242,5 @@ fn add(
             add: false,
         }],
     );
-    add_normalised(x, spare, norm);
+    add_normalised(with, x, spare, norm);
 }

@@ -6,14 +6,19 @@
 
 use rayon::prelude::*;
 
+#[cfg(target_arch = "x86_64")]
+use super::avx2;
 use super::dense::Dense;
 use super::kind::{LARGE, SMALL, TILE};
 use super::packed::Packed;
 use super::portable;
-use super::rows::{GROUP, Group, Rows};
+use super::rows::{GROUP, Group, Rows, STRIP};
 use super::tile::{PANEL, ROWS};
 #[cfg(target_arch = "x86_64")]
 use super::vnni;
+use crate::model::instructions::Available;
+#[cfg(target_arch = "x86_64")]
+use crate::model::instructions::Instructions;
 
 /// A matrix of weights: `n` rows of `k` values.
 #[derive(Debug)]
@@ -102,7 +107,7 @@ impl Matrix {
 }
 
 /// Computes several products with the same rows `x`, of as many values as the matrices' rows.
-pub(super) fn multiply(x: &[f32], products: &mut [Product<'_>]) {
+pub(super) fn multiply(with: Available, x: &[f32], products: &mut [Product<'_>]) {
     let Some(k) = products.first().map(|product| product.matrix.k()) else {
         return;
     };
@@ -110,9 +115,10 @@ pub(super) fn multiply(x: &[f32], products: &mut [Product<'_>]) {
         let wanted = products
             .iter()
             .any(|product| product.matrix.block() == block);
-        wanted.then(|| Rows::new(x, k, block))
+        wanted.then(|| Rows::new(with, x, k, block))
     };
     let inputs = Inputs {
+        with,
         x,
         k,
         small: quantised(SMALL),
@@ -169,6 +175,7 @@ pub(super) fn multiply(x: &[f32], products: &mut [Product<'_>]) {
 
 /// The rows of a product, as the kernels want them.
 struct Inputs<'a> {
+    with: Available,
     x: &'a [f32],
     k: usize,
     small: Option<Rows>,
@@ -179,7 +186,7 @@ impl Inputs<'_> {
     fn dense(&self, matrix: &Dense, panel: usize, finish: &Finish<'_>) {
         let mut out = [[0.0; PANEL]; ROWS];
         for (at, x) in self.x.chunks(ROWS * self.k).enumerate() {
-            matrix.multiply(panel, x, &mut out);
+            matrix.multiply(self.with, panel, x, &mut out);
             for (i, out) in out.iter().enumerate().take(x.len() / self.k) {
                 finish.write(at * ROWS + i, panel * PANEL, out);
             }
@@ -193,26 +200,42 @@ impl Inputs<'_> {
             &self.small
         };
         let Some(rows) = rows else { return };
-        let mut out = [[0.0; TILE]; GROUP];
-        for first in (0..rows.n()).step_by(GROUP) {
-            let group = rows.group(first);
-            multiply_tile(matrix, tile, group, &mut out);
-            for (i, out) in out.iter().enumerate().take(group.n) {
+        let mut out = [[0.0; TILE]; STRIP];
+        for first in (0..rows.n()).step_by(STRIP) {
+            let n = STRIP.min(rows.n() - first);
+            let groups = &rows.strip(first)[..n.div_ceil(GROUP)];
+            multiply_tile(self.with, matrix, tile, groups, &mut out[..n]);
+            for (i, out) in out.iter().enumerate().take(n) {
                 finish.write(first + i, tile * TILE, out);
             }
         }
     }
 }
 
-/// Multiplies with the fastest kernel that this processor has.
-fn multiply_tile(matrix: &Packed, tile: usize, group: Group<'_>, out: &mut [[f32; TILE]; GROUP]) {
+/// Products of a tile's sixteen rows with each row of the groups, of which all but the last are full.
+///
+/// The groups must be of rows that were quantised for the matrix: as long as its rows, in its blocks.
+fn multiply_tile(
+    with: Available,
+    matrix: &Packed,
+    tile: usize,
+    groups: &[Group<'_>],
+    out: &mut [[f32; TILE]],
+) {
     #[cfg(target_arch = "x86_64")]
-    if vnni::available() {
+    if matches!(with.which(), Instructions::Avx2 | Instructions::Avx512) {
         // SAFETY: the instructions are there, and the rows were quantised for this format.
-        unsafe { vnni::multiply(matrix, tile, group, out) };
+        unsafe { avx2::multiply(matrix, tile, groups, out) };
         return;
     }
-    portable::multiply(matrix, tile, group, out);
+    for (group, out) in groups.iter().zip(out.chunks_mut(GROUP)) {
+        match with.which() {
+            // SAFETY: as above.
+            #[cfg(target_arch = "x86_64")]
+            Instructions::Vnni => unsafe { vnni::multiply(matrix, tile, *group, out) },
+            _ => portable::multiply(with, matrix, tile, *group, out),
+        }
+    }
 }
 
 /// What happens to the sums.
@@ -249,146 +272,4 @@ impl Finish<'_> {
 }
 
 #[cfg(test)]
-mod tests {
-    use candle_core::quantized::{GgmlDType, QTensor};
-    use candle_core::{Device, Tensor};
-
-    use super::*;
-    use crate::model::processor::kind::Kind;
-
-    fn random(n: usize, seed: u64) -> Vec<f32> {
-        let mut random = fastrand::Rng::with_seed(seed);
-        (0..n).map(|_| random.f32() * 2.0 - 0.9).collect()
-    }
-
-    /// The largest difference between two lists, relative to the largest value.
-    fn difference(found: &[f32], wanted: &[f32]) -> f32 {
-        let largest = wanted.iter().fold(0.0_f32, |most, x| most.max(x.abs()));
-        let pairs = found.iter().zip(wanted);
-        pairs.fold(0.0, |most: f32, (a, b)| {
-            if (a - b).abs() <= most {
-                most
-            } else {
-                (a - b).abs()
-            }
-        }) / largest
-    }
-
-    fn exact(matrix: &Matrix, x: &[f32], k: usize) -> Vec<f32> {
-        let mut row = vec![0.0; k];
-        let mut out = vec![0.0; x.len() / k * matrix.n()];
-        for i in 0..matrix.n() {
-            matrix.row(i, &mut row);
-            for (at, x) in x.chunks_exact(k).enumerate() {
-                let sum: f64 = x
-                    .iter()
-                    .zip(&row)
-                    .map(|(a, b)| f64::from(*a) * f64::from(*b))
-                    .sum();
-                out[at * matrix.n() + i] = sum as f32;
-            }
-        }
-        out
-    }
-
-    fn product(matrix: &Matrix, x: &[f32], bias: &[f32]) -> Vec<f32> {
-        let mut out = vec![0.0; x.len() / matrix.k() * matrix.n()];
-        multiply(
-            x,
-            &mut [Product {
-                matrix,
-                bias,
-                out: &mut out,
-                add: false,
-            }],
-        );
-        out
-    }
-
-    #[test]
-    fn products_are_those_of_the_values() {
-        use GgmlDType as D;
-        let (n, k) = (45, 512);
-        for dtype in [D::F32, D::Q4_0, D::Q5_0, D::Q8_0, D::Q4K, D::Q5K, D::Q6K] {
-            let values = random(n * k, 5);
-            let tensor = Tensor::from_vec(values.clone(), (n, k), &Device::Cpu).unwrap();
-            let matrix = match Kind::of(dtype) {
-                Some(kind) => {
-                    let bytes = QTensor::quantize(&tensor, dtype).unwrap();
-                    Matrix::Packed(Packed::new(kind, &bytes.data().unwrap(), n, k).unwrap())
-                }
-                None => Matrix::Dense(Dense::new(n, k, |i| values[i])),
-            };
-            for m in [1, 2, 3, 5, 8, 9, 31] {
-                // These have codes without error, so that the products must be exact.
-                let coarse: Vec<f32> = random(m * k, m as u64)
-                    .iter()
-                    .map(|x| (x * 60.0).round())
-                    .collect();
-                let coarse: Vec<f32> = coarse
-                    .iter()
-                    .enumerate()
-                    .map(|(i, x)| if i % 32 == 7 { -127.0 } else { *x })
-                    .collect();
-                let found = product(&matrix, &coarse, &[]);
-                let error = difference(&found, &exact(&matrix, &coarse, k));
-                assert!(error < 1e-5, "{dtype:?} with {m} rows: {error}");
-                let alone = product(&matrix, &coarse[..k], &[]);
-                assert_eq!(
-                    alone,
-                    found[..n],
-                    "{dtype:?}: a row's bits depend on its neighbours"
-                );
-            }
-        }
-    }
-
-    #[cfg(target_arch = "x86_64")]
-    #[test]
-    fn kernels_agree_with_each_other() {
-        use GgmlDType as D;
-        if !vnni::available() {
-            return;
-        }
-        let (n, k, m) = (16, 768, 6);
-        let x = random(m * k, 2);
-        for dtype in [D::Q4_0, D::Q5_0, D::Q8_0, D::Q4K, D::Q5K, D::Q6K] {
-            let tensor = Tensor::from_vec(random(n * k, 5), (n, k), &Device::Cpu).unwrap();
-            let bytes = QTensor::quantize(&tensor, dtype).unwrap();
-            let kind = Kind::of(dtype).unwrap();
-            let packed = Packed::new(kind, &bytes.data().unwrap(), n, k).unwrap();
-            let rows = Rows::new(&x, k, kind.block());
-            let mut plain = [[0.0; TILE]; GROUP];
-            portable::multiply(&packed, 0, rows.group(0), &mut plain);
-            let mut fast = [[0.0; TILE]; GROUP];
-            // SAFETY: the instructions are there, and the rows have the matrix's blocks.
-            unsafe { vnni::multiply(&packed, 0, rows.group(0), &mut fast) };
-            let error = difference(fast.as_flattened(), plain.as_flattened());
-            assert!(error < 1e-6, "{dtype:?}: {error}");
-        }
-    }
-
-    #[test]
-    fn bias_and_residual_are_added() {
-        let values = random(40 * 64, 1);
-        let matrix = Matrix::Dense(Dense::new(40, 64, |i| values[i]));
-        let (x, bias) = (random(3 * 64, 2), random(40, 3));
-        let plain = product(&matrix, &x, &[]);
-        let mut out = plain.clone();
-        multiply(
-            &x,
-            &mut [Product {
-                matrix: &matrix,
-                bias: &bias,
-                out: &mut out,
-                add: true,
-            }],
-        );
-        let wanted: Vec<f32> = plain
-            .iter()
-            .enumerate()
-            .map(|(i, x)| 2.0 * x + bias[i % 40])
-            .collect();
-        assert!(difference(&out, &wanted) < 1e-6);
-    }
-}
+mod tests;

@@ -255,6 +255,19 @@ pub(super) fn factors(kind: Kind, tile: &[u8], part: usize, row: usize) -> [(f32
     [(scale * f32::from(tile[scales + part * TILE]), minimum); 2]
 }
 
+/// Asks for the lines that come some time after those at `at`; the processor by itself doesn't look beyond a page.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "sse")]
+#[inline]
+pub(super) fn ahead(at: *const u8, n_bytes: usize) {
+    use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+    const DISTANCE: usize = 8 << 10;
+    for line in 0..n_bytes.div_ceil(LINE) {
+        let at = at.wrapping_add(DISTANCE + line * LINE);
+        _mm_prefetch::<_MM_HINT_T0>(at.cast());
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use candle_core::quantized::{GgmlDType, QTensor};

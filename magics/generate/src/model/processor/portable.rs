@@ -4,27 +4,27 @@
     reason = "only what is inlined is compiled for the wider instructions"
 )]
 
-use pulp::Arch;
-
 use super::kind::{LARGE, SMALL, TILE};
 use super::packed::{Packed, codes, factors};
 use super::rows::{GROUP, Group};
+use crate::model::instructions::Available;
 
 /// Products of a tile's sixteen rows with each row of the group, whose rows must be quantised in the matrix's blocks.
 pub(super) fn multiply(
+    with: Available,
     matrix: &Packed,
     tile: usize,
     group: Group<'_>,
-    out: &mut [[f32; TILE]; GROUP],
+    out: &mut [[f32; TILE]],
 ) {
-    Arch::new().dispatch(|| sums(matrix, tile, group, out));
+    with.arch().dispatch(|| sums(matrix, tile, group, out));
 }
 
 #[inline(always)]
-fn sums(matrix: &Packed, tile: usize, group: Group<'_>, out: &mut [[f32; TILE]; GROUP]) {
+fn sums(matrix: &Packed, tile: usize, group: Group<'_>, out: &mut [[f32; TILE]]) {
     let bytes = matrix.tile(tile);
     let offset = matrix.kind.offset();
-    *out = [[0.0; TILE]; GROUP];
+    out.fill([0.0; TILE]);
     let mut x = [[0_i16; SMALL]; GROUP];
     for part in 0..matrix.k / SMALL {
         for (i, x) in x.iter_mut().enumerate().take(group.n) {

@@ -8,6 +8,7 @@ use super::steps::Norm;
 use crate::error::GenerateError;
 use crate::model::Precision;
 use crate::model::description::Description;
+use crate::model::instructions::Available;
 use crate::model::weights::{Source, Tensor, Weight, take, take_if};
 
 /// Reads the weights of a layer.
@@ -15,6 +16,7 @@ pub(super) struct Reader<'a> {
     pub(super) source: &'a dyn Source,
     pub(super) description: &'a Description,
     pub(super) precision: Precision,
+    pub(super) with: Available,
     /// Is told the bytes of each tensor that has been read.
     pub(super) done: &'a mut dyn FnMut(usize),
 }
@@ -176,6 +178,7 @@ impl Reader<'_> {
         let [gate, up] = self.gate_up(layer)?;
         let (heads, posts) = (description.head_norms, description.post_norms);
         Ok(Layer {
+            with: self.with,
             attention_norm: self.norm(Weight::AttentionNorm, layer, hidden)?,
             query,
             key,

@@ -5,13 +5,19 @@
 )]
 
 use half::f16;
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::kind::{LARGE, SMALL};
+use crate::model::instructions::Available;
 
 /// Rows of one group.
 pub(super) const GROUP: usize = 8;
+/// Rows that a tile is multiplied with at a time.
+pub(super) const STRIP: usize = 4 * GROUP;
+
+/// The largest code of an activation, and with a minus the least: kernels count on it.
+pub(super) const LARGEST: i32 = 127;
 
 /// Rows of `k` values, quantised in blocks as ggml does it: of 32 values (`Q8_0`), or of 256 (`Q8_K`).
 #[derive(Debug)]
@@ -49,7 +55,7 @@ struct Parts<'a> {
 
 impl Rows {
     /// Quantises rows of `k` values in blocks of `block` (32 or 256, of which `k` is a multiple).
-    pub(super) fn new(x: &[f32], k: usize, block: usize) -> Self {
+    pub(super) fn new(with: Available, x: &[f32], k: usize, block: usize) -> Self {
         let n = x.len() / k;
         let (per_sum, pairs) = if block == SMALL {
             (SMALL, 0)
@@ -66,7 +72,7 @@ impl Rows {
             pairs: vec![0; n * pairs],
         };
         let one = |x: &[f32], parts: Parts<'_>| {
-            Arch::new().dispatch(Quantise {
+            with.arch().dispatch(Quantise {
                 x,
                 k,
                 block,
@@ -125,6 +131,11 @@ impl Rows {
         self.n
     }
 
+    /// The groups of the 32 rows from `first` on, a multiple of eight; those behind the last row are empty.
+    pub(super) fn strip(&self, first: usize) -> [Group<'_>; STRIP / GROUP] {
+        std::array::from_fn(|at| self.group(self.n.min(first + at * GROUP)))
+    }
+
     /// The group that begins with row `first`, a multiple of eight.
     pub(super) fn group(&self, first: usize) -> Group<'_> {
         let n = GROUP.min(self.n - first);
@@ -169,7 +180,7 @@ fn quantise(x: &[f32], k: usize, block: usize, into: &mut Parts<'_>) {
                 // Half away from zero, as `f32::round`, which has no vector instruction.
                 let codes = x.map(|x| {
                     let x = x * inverse;
-                    ((x + 0.499_999_97_f32.copysign(x)) as i32).clamp(-128, 127)
+                    ((x + 0.499_999_97_f32.copysign(x)) as i32).clamp(-LARGEST, LARGEST)
                 });
                 let part = at * (block / 16) + part;
                 for (four, codes) in codes.as_chunks::<4>().0.iter().enumerate() {

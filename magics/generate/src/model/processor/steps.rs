@@ -5,10 +5,11 @@
 )]
 
 use mlk8s_lanes::{capped, gelu_tanh, silu};
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 use crate::model::description::{Activation, Rope};
+use crate::model::instructions::Available;
 
 /// Values from which on it pays to wake other threads.
 const MANY: usize = 1 << 15;
@@ -22,11 +23,11 @@ pub(super) struct Norm {
 
 impl Norm {
     /// Normalises each row of `x` into `out`.
-    pub(super) fn apply(&self, x: &[f32], out: &mut [f32]) {
+    pub(super) fn apply(&self, with: Available, x: &[f32], out: &mut [f32]) {
         let n = self.weight.len();
         let one = |x: &[f32], out: &mut [f32]| {
             out.copy_from_slice(x);
-            Arch::new().dispatch(Normalise { norm: self, x: out });
+            with.arch().dispatch(Normalise { norm: self, x: out });
         };
         if x.len() < MANY {
             one(x, out);
@@ -38,9 +39,9 @@ impl Norm {
     }
 
     /// Normalises each row of `x` where it stands.
-    pub(super) fn apply_in_place(&self, x: &mut [f32]) {
+    pub(super) fn apply_in_place(&self, with: Available, x: &mut [f32]) {
         let n = self.weight.len();
-        let one = |x: &mut [f32]| Arch::new().dispatch(Normalise { norm: self, x });
+        let one = |x: &mut [f32]| with.arch().dispatch(Normalise { norm: self, x });
         if x.len() < MANY {
             one(x);
         } else {
@@ -84,17 +85,17 @@ impl WithSimd for Normalise<'_> {
 }
 
 /// Adds to each row of `x` (rows × the norm's length) the normalised row of `y`, which is overwritten.
-pub(super) fn add_normalised(x: &mut [f32], y: &mut [f32], norm: Option<&Norm>) {
+pub(super) fn add_normalised(with: Available, x: &mut [f32], y: &mut [f32], norm: Option<&Norm>) {
     if let Some(norm) = norm {
-        norm.apply_in_place(y);
+        norm.apply_in_place(with, y);
     }
     x.iter_mut().zip(y).for_each(|(x, y)| *x += *y);
 }
 
 /// Multiplies `up` into the activated `gate`.
-pub(super) fn gate(activation: Activation, gate: &mut [f32], up: &[f32]) {
+pub(super) fn gate(with: Available, activation: Activation, gate: &mut [f32], up: &[f32]) {
     let one = |gate: &mut [f32], up: &[f32]| {
-        Arch::new().dispatch(Gate {
+        with.arch().dispatch(Gate {
             activation,
             gates: gate,
             ups: up,
@@ -146,9 +147,9 @@ fn gated<S: Simd>(simd: S, activation: Activation, gate: S::f32s, up: S::f32s) -
 }
 
 /// Makes of each value c·tanh(x/c).
-pub(super) fn cap(x: &mut [f32], cap: f32) {
+pub(super) fn cap(with: Available, x: &mut [f32], cap: f32) {
     x.par_chunks_mut(MANY)
-        .for_each(|x| Arch::new().dispatch(Cap { x, cap }));
+        .for_each(|x| with.arch().dispatch(Cap { x, cap }));
 }
 
 struct Cap<'a> {
@@ -203,17 +204,18 @@ impl Angles {
         }
     }
 
-    /// Turns each head of each row of `x` (rows × `width`).
-    pub(super) fn turn(&self, x: &mut [f32], width: usize, head_dim: usize) {
+    /// Turns each head of each row of `x` (rows × `row_len`).
+    pub(super) fn turn(&self, with: Available, x: &mut [f32], row_len: usize, head_dim: usize) {
         let one = |(row, x): (usize, &mut [f32])| {
             let cosines = &self.cosines[row * self.pairs..][..self.pairs];
             let sines = &self.sines[row * self.pairs..][..self.pairs];
-            Arch::new().dispatch(|| self.turn_row(x, head_dim, cosines, sines));
+            with.arch()
+                .dispatch(|| self.turn_row(x, head_dim, cosines, sines));
         };
         if x.len() < MANY {
-            x.chunks_exact_mut(width).enumerate().for_each(one);
+            x.chunks_exact_mut(row_len).enumerate().for_each(one);
         } else {
-            x.par_chunks_exact_mut(width)
+            x.par_chunks_exact_mut(row_len)
                 .with_min_len(8)
                 .enumerate()
                 .for_each(one);

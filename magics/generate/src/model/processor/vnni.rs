@@ -12,36 +12,27 @@
 )]
 
 use std::arch::x86_64::{
-    __m256i, __m512, __m512i, _MM_HINT_T0, _mm_loadu_si128, _mm_prefetch, _mm256_loadu_si256,
-    _mm512_and_si512, _mm512_cvtepi8_epi32, _mm512_cvtepi32_ps, _mm512_cvtepu8_epi16,
-    _mm512_cvtepu8_epi32, _mm512_cvtph_ps, _mm512_dpbusd_epi32, _mm512_dpwssd_epi32,
-    _mm512_fmadd_ps, _mm512_fnmadd_ps, _mm512_loadu_si512, _mm512_mul_ps, _mm512_set1_epi8,
-    _mm512_set1_epi32, _mm512_set1_ps, _mm512_setzero_ps, _mm512_setzero_si512, _mm512_slli_epi16,
-    _mm512_slli_epi32, _mm512_srli_epi16, _mm512_storeu_ps, _mm512_sub_epi32,
-    _mm512_ternarylogic_epi32,
+    __m256i, __m512, __m512i, _mm_loadu_si128, _mm256_loadu_si256, _mm512_and_si512,
+    _mm512_cvtepi8_epi32, _mm512_cvtepi32_ps, _mm512_cvtepu8_epi16, _mm512_cvtepu8_epi32,
+    _mm512_cvtph_ps, _mm512_dpbusd_epi32, _mm512_dpwssd_epi32, _mm512_fmadd_ps, _mm512_fnmadd_ps,
+    _mm512_loadu_si512, _mm512_mul_ps, _mm512_set1_epi8, _mm512_set1_epi32, _mm512_set1_ps,
+    _mm512_setzero_ps, _mm512_setzero_si512, _mm512_slli_epi16, _mm512_slli_epi32,
+    _mm512_srli_epi16, _mm512_storeu_ps, _mm512_sub_epi32, _mm512_ternarylogic_epi32,
 };
 
 use super::kind::{Kind, LARGE, LINE, SMALL, TILE};
-use super::packed::Packed;
-use super::rows::{GROUP, Group};
-
-/// Whether this processor has the instructions.
-pub(super) fn available() -> bool {
-    is_x86_feature_detected!("avx512f")
-        && is_x86_feature_detected!("avx512bw")
-        && is_x86_feature_detected!("avx512vl")
-        && is_x86_feature_detected!("avx512vnni")
-}
+use super::packed::{Packed, ahead};
+use super::rows::Group;
 
 /// Products of a tile's sixteen rows with each row of the group.
 ///
 /// # Safety
-/// [`available`] must be true, and the group's rows must be as long as the matrix's, quantised in its blocks.
+/// The processor must have the instructions, and the group's rows must be as long as the matrix's, quantised in its blocks.
 pub(super) unsafe fn multiply(
     matrix: &Packed,
     tile: usize,
     group: Group<'_>,
-    out: &mut [[f32; TILE]; GROUP],
+    out: &mut [[f32; TILE]],
 ) {
     macro_rules! by_rows {
         ($kernel:ident, $kind:expr) => {
@@ -70,32 +61,15 @@ pub(super) unsafe fn multiply(
     }
 }
 
-const Q4_0: u8 = Kind::Q4_0 as u8;
-const Q5_0: u8 = Kind::Q5_0 as u8;
-const Q8_0: u8 = Kind::Q8_0 as u8;
-const Q4K: u8 = Kind::Q4K as u8;
-const Q5K: u8 = Kind::Q5K as u8;
-
-const fn kind(number: u8) -> Kind {
-    match number {
-        Q4_0 => Kind::Q4_0,
-        Q5_0 => Kind::Q5_0,
-        Q8_0 => Kind::Q8_0,
-        Q4K => Kind::Q4K,
-        Q5K => Kind::Q5K,
-        _ => Kind::Q6K,
-    }
-}
-
 /// The formats with one scale for 32 values.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
 unsafe fn small<const KIND: u8, const N: usize>(
     matrix: &Packed,
     tile: usize,
     group: Group<'_>,
-    out: &mut [[f32; TILE]; GROUP],
+    out: &mut [[f32; TILE]],
 ) {
-    let kind = kind(KIND);
+    let kind = Kind::from_number(KIND);
     let layout = kind.layout();
     let blocks = matrix.k / SMALL;
     let codes = matrix.tile(tile).as_ptr();
@@ -140,9 +114,9 @@ unsafe fn large<const KIND: u8, const N: usize>(
     matrix: &Packed,
     tile: usize,
     group: Group<'_>,
-    out: &mut [[f32; TILE]; GROUP],
+    out: &mut [[f32; TILE]],
 ) {
-    let kind = kind(KIND);
+    let kind = Kind::from_number(KIND);
     let layout = kind.layout();
     let codes = matrix.tile(tile).as_ptr();
     // SAFETY: a tile has `k / 256` blocks with parts where the layout says; the group has N rows of `k` codes, N scales
@@ -194,17 +168,6 @@ unsafe fn large<const KIND: u8, const N: usize>(
     }
 }
 
-/// Asks for the lines that come some time after those at `at`; the processor by itself doesn't look beyond a page.
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
-#[inline]
-fn ahead(at: *const u8, n_bytes: usize) {
-    const DISTANCE: usize = 8 << 10;
-    for line in 0..n_bytes.div_ceil(LINE) {
-        let at = at.wrapping_add(DISTANCE + line * LINE);
-        _mm_prefetch::<_MM_HINT_T0>(at.cast());
-    }
-}
-
 /// Adds the products of one half (sixteen values) of a part to the sums.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
 #[inline]
@@ -214,7 +177,7 @@ unsafe fn add_half<const KIND: u8, const N: usize, const HALF: usize>(
     x: *const i8,
     sums: &mut [__m512i; N],
 ) {
-    let kind = kind(KIND);
+    let kind = Kind::from_number(KIND);
     let mask = _mm512_set1_epi8(15);
     // SAFETY: the caller has four lines (eight of `Q8_0`) at `low`, the higher bits at `high`, and 32 codes of N rows.
     unsafe {
@@ -264,7 +227,7 @@ unsafe fn add_both<const KIND: u8, const N: usize>(
 unsafe fn with_high<const KIND: u8>(low: __m512i, high: *const u8, four: usize) -> __m512i {
     /// low | (bits & mask)
     const OR_AND: i32 = 0b1111_1000;
-    let kind = kind(KIND);
+    let kind = Kind::from_number(KIND);
     // SAFETY: the caller has one line at `high` for one bit, two for two bits, and `four` is below eight.
     unsafe {
         match kind.high_bits() {
@@ -385,7 +348,7 @@ unsafe fn half_precision(at: *const u8) -> __m512 {
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
 #[inline]
-fn store<const N: usize>(sums: [__m512; N], out: &mut [[f32; TILE]; GROUP]) {
+fn store<const N: usize>(sums: [__m512; N], out: &mut [[f32; TILE]]) {
     for (sum, out) in sums.iter().zip(out) {
         // SAFETY: sixteen numbers are 512 bits.
         unsafe { _mm512_storeu_ps(out.as_mut_ptr(), *sum) };

@@ -8,6 +8,7 @@ use serde_json::json;
 use super::tiny::{Tiny, config, from_dir};
 use crate::error::GenerateError;
 use crate::model::gguf::Gguf;
+use crate::model::instructions::Available;
 use crate::model::processor::Decoder;
 use crate::model::safetensors::Shards;
 use crate::model::safetensors::unreadable;
@@ -17,7 +18,13 @@ fn open_gguf(path: &Path) -> Result<Decoder, GenerateError> {
     let gguf = Gguf::open(path)?;
     let description = gguf_config::describe(&gguf, None)?;
     let _tokenizer = gguf_tokenizer::tokenizer(&gguf);
-    Decoder::new(description, &gguf, Precision::Stored, &mut |_, _| {})
+    Decoder::new(
+        description,
+        &gguf,
+        Precision::Stored,
+        Available::fastest(),
+        &mut |_, _| {},
+    )
 }
 
 fn open_dir(dir: &Path) -> Result<Decoder, GenerateError> {
@@ -25,7 +32,13 @@ fn open_dir(dir: &Path) -> Result<Decoder, GenerateError> {
     let text = std::fs::read(&file).map_err(|error| unreadable(&file, &error))?;
     let description = hub::describe(&String::from_utf8_lossy(&text), None)?;
     let shards = Shards::open(dir, &description)?;
-    Decoder::new(description, &shards, Precision::Stored, &mut |_, _| {})
+    Decoder::new(
+        description,
+        &shards,
+        Precision::Stored,
+        Available::fastest(),
+        &mut |_, _| {},
+    )
 }
 
 fn smallest() -> serde_json::Value {

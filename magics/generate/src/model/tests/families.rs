@@ -8,10 +8,11 @@ use candle_transformers::models::{gemma2, gemma3, llama, mistral, phi3, qwen2, q
 use serde_json::{Value, json};
 
 use super::ragged::{batches, check, difference, sequences};
-use super::tiny::{Tiny, VOCABULARY, config, from_dir};
+use super::tiny::{Tiny, VOCABULARY, config, from_dir, from_dir_with};
 use crate::forward::Forward;
 use crate::model::Precision;
 use crate::model::cuda;
+use crate::model::instructions::Available;
 
 fn builder(tiny: &Tiny) -> VarBuilder<'static> {
     VarBuilder::from_tensors(tiny.tensors.clone(), DType::F32, &Device::Cpu)
@@ -32,12 +33,14 @@ fn parsed<T: serde::de::DeserializeOwned>(config: &Value) -> T {
     serde_json::from_value(config.clone()).unwrap()
 }
 
-/// The decoder of the processor, and that of cards with its kernels built for the processor.
-fn decoders(dir: &Path) -> [Box<dyn Forward>; 2] {
-    [
-        Box::new(from_dir(dir, Precision::Stored)),
-        Box::new(cuda::tests::from_dir(dir, Precision::F32)),
-    ]
+/// The decoder of the processor with all its instructions, and that of cards with its kernels built for the processor.
+fn decoders(dir: &Path) -> Vec<Box<dyn Forward>> {
+    let card = Box::new(cuda::tests::from_dir(dir, Precision::F32));
+    let mut decoders: Vec<Box<dyn Forward>> = vec![card];
+    for with in Available::all() {
+        decoders.push(Box::new(from_dir_with(dir, Precision::Stored, with)));
+    }
+    decoders
 }
 
 /// Compares a family whose oracle has the usual methods.

@@ -6,8 +6,9 @@ use serde_json::json;
 
 use super::ragged::{batches, sequences};
 use super::tiny::{Tiny, VOCABULARY, config};
+use crate::GenerateError;
 use crate::model::gguf::Gguf;
-use crate::model::{Device, LoadSettings, Precision, gguf_tokenizer, load};
+use crate::model::{Device, Instructions, LoadSettings, Precision, gguf_tokenizer, load};
 
 fn text(text: &str) -> Value {
     Value::String(text.to_owned())
@@ -17,6 +18,7 @@ fn settings() -> LoadSettings {
     LoadSettings {
         precision: Precision::Stored,
         device: Device::Cpu,
+        instructions: None,
         context: Some(128),
     }
 }
@@ -90,6 +92,26 @@ fn a_gpu_is_refused_by_name() {
     };
     let error = load(&path, &settings, &mut |_, _| {}).err().unwrap();
     assert!(error.to_string().contains("GPU 2"));
+}
+
+#[test]
+fn instructions_are_chosen_or_refused() {
+    let mut tiny = Tiny::new(config("qwen2", &json!({})), 1);
+    tiny.metadata = byte_level();
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("model.gguf");
+    tiny.write_gguf("qwen2", |_| GgmlDType::Q8_0, &path);
+    for instructions in Instructions::ALL {
+        let settings = LoadSettings {
+            instructions: Some(instructions),
+            ..settings()
+        };
+        let loaded = load(&path, &settings, &mut |_, _| {});
+        let refused = Some(GenerateError::Instructions { instructions });
+        assert_eq!(loaded.is_ok(), instructions.available());
+        assert!(instructions.available() || loaded.err() == refused);
+    }
+    assert!(Instructions::Portable.available());
 }
 
 #[test]

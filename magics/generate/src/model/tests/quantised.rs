@@ -9,9 +9,10 @@ use candle_transformers::models::{
 use serde_json::{Value, json};
 
 use super::ragged::{batches, errors, sequences};
-use super::tiny::{Tiny, VOCABULARY, config, from_dir, from_gguf};
+use super::tiny::{Tiny, VOCABULARY, config, from_dir, from_gguf, from_gguf_with};
 use crate::forward::Forward;
 use crate::model::Precision;
+use crate::model::instructions::Available;
 
 fn input(tokens: &[u32]) -> Tensor {
     Tensor::new(tokens, &Device::Cpu)
@@ -47,18 +48,19 @@ macro_rules! compare {
         let path = dir.path().join("model.gguf");
         tiny.write_gguf($family, |_| $dtype, &path);
         let mut $file = std::fs::File::open(&path).unwrap();
-        let mut decoder = from_gguf(&path, Precision::Stored);
         let $content = Content::read(&mut $file).unwrap();
         let mut model = $new.unwrap();
-        check(
-            &format!("{} {:?}", $family, $dtype),
-            &mut decoder,
-            &mut |tokens| {
-                model.clear_kv_cache();
-                last(&model.forward(&input(tokens), 0).unwrap())
-            },
-            $tolerance,
-        );
+        for with in Available::all() {
+            check(
+                &format!("{} {:?} {}", $family, $dtype, with.which().name()),
+                &mut from_gguf_with(&path, Precision::Stored, with),
+                &mut |tokens| {
+                    model.clear_kv_cache();
+                    last(&model.forward(&input(tokens), 0).unwrap())
+                },
+                $tolerance,
+            );
+        }
     }};
 }
 

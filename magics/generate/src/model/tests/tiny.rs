@@ -10,6 +10,7 @@ use serde_json::{Value as Json, json};
 use tempfile::TempDir;
 
 use crate::model::gguf::Gguf;
+use crate::model::instructions::Available;
 use crate::model::processor::Decoder;
 use crate::model::safetensors::Shards;
 use crate::model::{Precision, config, gguf_config};
@@ -228,15 +229,25 @@ fn gguf_name(name: &str, gemma: bool) -> String {
 
 /// The decoder of a directory.
 pub(in crate::model) fn from_dir(dir: &Path, precision: Precision) -> Decoder {
+    from_dir_with(dir, precision, Available::fastest())
+}
+
+/// The same, computed with these instructions.
+pub(super) fn from_dir_with(dir: &Path, precision: Precision, with: Available) -> Decoder {
     let config = std::fs::read_to_string(dir.join("config.json")).unwrap();
     let description = config::describe(&config, None).unwrap();
     let shards = Shards::open(dir, &description).unwrap();
-    Decoder::new(description, &shards, precision, &mut |_, _| {}).unwrap()
+    Decoder::new(description, &shards, precision, with, &mut |_, _| {}).unwrap()
 }
 
 /// The decoder of a GGUF file.
 pub(in crate::model) fn from_gguf(path: &Path, precision: Precision) -> Decoder {
+    from_gguf_with(path, precision, Available::fastest())
+}
+
+/// The same, computed with these instructions.
+pub(super) fn from_gguf_with(path: &Path, precision: Precision, with: Available) -> Decoder {
     let gguf = Gguf::open(path).unwrap();
     let description = gguf_config::describe(&gguf, None).unwrap();
-    Decoder::new(description, &gguf, precision, &mut |_, _| {}).unwrap()
+    Decoder::new(description, &gguf, precision, with, &mut |_, _| {}).unwrap()
 }
