@@ -23,6 +23,9 @@ runtime = "runc"
 events_logger = "file"
 "#;
 
+/// Has apt ask the mirrors that it is lent, and no others.
+const APT: &str = "Dir::Etc::SourceList \"/run/sources.list\";\nDir::Etc::SourceParts \"-\";\n";
+
 /// The program, and the variables of its store.
 pub(super) struct Engine {
     program: String,
@@ -107,8 +110,14 @@ impl Engine {
         if let Some((name, value)) = &build.label {
             command.arg("--label").arg(format!("{name}={value}"));
         }
-        let sources = build.sources.map(|path| ("sources.list", path.to_owned()));
-        for (id, path) in lend(build.lent)?.into_iter().chain(sources) {
+        let mut all = lend(build.lent)?;
+        if let Some(sources) = build.sources {
+            // Not in the place of the image's own file: older builders remove that afterwards.
+            let conf = build.lent.join("apt.conf");
+            fs::write(&conf, APT).context("writing what apt is lent")?;
+            all.extend([("apt.conf", conf), ("sources.list", sources.to_owned())]);
+        }
+        for (id, path) in all {
             command
                 .arg("--secret")
                 .arg(format!("id={id},src={}", path.display()));
