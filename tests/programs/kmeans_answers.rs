@@ -1,14 +1,14 @@
 //! Times k-means over answers and over sparse rows, and writes the same data for a peer (`benches/kmeans_answers.py`).
 //!
-//! `mlk8s-kmeans-answers ROWS QUESTIONS LEVELS K ITERATIONS [FOLDER]`: made-up survey data, given first centroids, no early stop. With
-//! a folder, `codes.u16` (rows × questions) and `first.f32` (K rows of answers, as centroids) are written to it.
+//! `mlk8s-kmeans-answers ROWS QUESTIONS LEVELS K ITERATIONS [FOLDER]`: made-up survey data, the first rows as first centroids, no
+//! tolerance. With a folder, `codes.u16` (rows × questions) is written to it.
 
 use std::io::Write;
 use std::time::Instant;
 use std::{env, fs, io};
 
-use mlk8s_clustering::{Codes, Csr, Points};
-use rayon::prelude::*;
+use mlk8s_clustering::kmeans::fit;
+use mlk8s_clustering::{Codes, Csr, Init, Options, Points, Silent};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments: Vec<String> = env::args().skip(1).collect();
@@ -28,14 +28,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     let mut out = io::stdout().lock();
     let codes = Codes::from_rows(&answers, &vec![levels; questions])?;
-    let first = first_centroids(&codes, k);
-    let start = Instant::now();
-    let inertia = lloyd(&codes, first.clone(), k, iterations);
-    writeln!(
-        out,
-        "codes {:.3} s, inertia {inertia:.0}",
-        start.elapsed().as_secs_f64()
-    )?;
+    let options = Options {
+        init: Init::Given(first_centroids(&codes, k)),
+        tolerance: 0.0,
+        max_iter: iterations,
+        ..Options::new(k)
+    };
+    time("codes", &codes, &options, &mut out)?;
     if n_rows <= 200_000 {
         let indices = answers
             .iter()
@@ -48,13 +47,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             indices.collect(),
             vec![1.0; answers.len()],
         )?;
-        let start = Instant::now();
-        let inertia = lloyd(&csr, first, k, iterations);
-        writeln!(
-            out,
-            "csr {:.3} s, inertia {inertia:.0}",
-            start.elapsed().as_secs_f64()
-        )?;
+        time("csr", &csr, &options, &mut out)?;
     }
     if let Ok(status) = fs::read_to_string("/proc/self/status") {
         status
@@ -95,46 +88,20 @@ fn first_centroids(codes: &Codes, k: usize) -> Vec<f32> {
     first
 }
 
-/// Plain Lloyd iterations; the inertia of the last assignment.
-fn lloyd<P: Points>(points: &P, mut centroids: Vec<f32>, k: usize, iterations: usize) -> f64 {
-    let (n_rows, dims, block) = (points.rows(), points.dims(), points.block());
-    let mut labels = vec![0; n_rows];
-    let mut scores = vec![0.0; n_rows];
-    let mut norms = vec![0.0; n_rows];
-    points.squared_norms(0..n_rows, &mut norms);
-    let mut sums = vec![0.0; k * dims];
-    let mut inertia = 0.0;
-    for _ in 0..iterations {
-        let ready = points.ready(&centroids, k);
-        let blocks = labels
-            .par_chunks_mut(block)
-            .zip(scores.par_chunks_mut(block))
-            .enumerate();
-        blocks.for_each(|(number, (labels, scores))| {
-            points.nearest(
-                number * block..number * block + labels.len(),
-                &ready,
-                labels,
-                scores,
-            );
-        });
-        inertia = scores
-            .iter()
-            .zip(&norms)
-            .map(|(&score, &norm)| 2.0 * f64::from(score) + f64::from(norm))
-            .sum();
-        sums.fill(0.0);
-        points.add_all(&labels, None, &mut sums);
-        let mut sizes = vec![0_usize; k];
-        for &label in &labels {
-            sizes[label as usize] += 1;
-        }
-        for (cluster, &size) in sizes.iter().enumerate().filter(|&(_, &size)| size > 0) {
-            let sums = &sums[cluster * dims..][..dims];
-            for (into, &sum) in centroids[cluster * dims..][..dims].iter_mut().zip(sums) {
-                *into = (sum / size as f64) as f32;
-            }
-        }
-    }
-    inertia
+/// Groups the rows and writes how long it took, the inertia and the iterations.
+fn time<P: Points>(
+    name: &str,
+    points: &P,
+    options: &Options,
+    out: &mut dyn Write,
+) -> Result<(), Box<dyn std::error::Error>> {
+    let start = Instant::now();
+    let found = fit(points, None, options, &Silent)?;
+    let seconds = start.elapsed().as_secs_f64();
+    let (inertia, iterations) = (found.inertia, found.iterations);
+    writeln!(
+        out,
+        "{name} {seconds:.3} s, inertia {inertia:.0}, iterations {iterations}"
+    )?;
+    Ok(())
 }

@@ -1,11 +1,17 @@
 //! Rows that are answers to questions: one code an answer, never one column a level.
 
+mod coarse;
+mod counts;
 mod points;
 mod product;
 #[cfg(test)]
 mod tests;
 
+use std::ops::Range;
+
 use crate::error::ClusteringError;
+pub(crate) use coarse::Coarse;
+pub(crate) use counts::{Counts, Move};
 
 /// Rows of answers, in the space of their one-hot columns.
 ///
@@ -299,7 +305,7 @@ impl Codes {
     }
 
     /// One-hot columns of a question.
-    pub(crate) fn columns(&self, question: usize) -> std::ops::Range<usize> {
+    pub(crate) fn columns(&self, question: usize) -> Range<usize> {
         self.offsets[question]..self.offsets[question + 1]
     }
 
@@ -320,11 +326,16 @@ impl Codes {
     }
 
     /// Calls `take` with the answer of each row; a missing one is the number of levels.
-    pub(crate) fn each_answer(&self, question: usize, mut take: impl FnMut(usize)) {
-        let rows = question * self.n_rows..(question + 1) * self.n_rows;
+    pub(crate) fn each_answer(&self, question: usize, take: impl FnMut(usize)) {
+        self.each_answer_of(0..self.n_rows, question, take);
+    }
+
+    /// The same for some rows.
+    fn each_answer_of(&self, rows: Range<usize>, question: usize, mut take: impl FnMut(usize)) {
+        let places = question * self.n_rows + rows.start..question * self.n_rows + rows.end;
         match &self.answers {
-            Answers::Narrow(codes) => codes[rows].iter().for_each(|&code| take(usize::from(code))),
-            Answers::Wide(codes) => codes[rows].iter().for_each(|&code| take(code as usize)),
+            Answers::Narrow(codes) => codes[places].iter().for_each(|&code| take(code.into())),
+            Answers::Wide(codes) => codes[places].iter().for_each(|&code| take(code as usize)),
         }
     }
 }

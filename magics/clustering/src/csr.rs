@@ -146,16 +146,7 @@ impl Points for Csr {
     }
 
     fn ready(&self, centroids: &[f32], _k: usize) -> Tiles {
-        let half_norms: Vec<f32> = centroids
-            .chunks(self.dims)
-            .map(|centroid| {
-                (centroid
-                    .iter()
-                    .map(|&x| f64::from(x) * f64::from(x))
-                    .sum::<f64>()
-                    / 2.0) as f32
-            })
-            .collect();
+        let half_norms = gather::half_norms(centroids, self.dims);
         self.tiles(&half_norms, |column, centroid| {
             -centroids[centroid * self.dims + column]
         })

@@ -7,6 +7,7 @@
 use std::ops::Range;
 
 use pulp::{Arch, Simd, WithSimd, bytemuck};
+use rayon::prelude::*;
 
 /// Values on one cache line: one register of AVX-512, two of AVX2.
 const LINE: usize = 16;
@@ -293,10 +294,61 @@ pub(crate) fn add_times<S: Simd, const N: usize>(
     }
 }
 
+/// Numbers that are added lane by lane.
+pub(crate) trait Lanes {
+    /// A register of them.
+    type Of<S: Simd>: Copy;
+
+    /// The sums of two registers.
+    fn sums<S: Simd>(simd: S, a: Self::Of<S>, b: Self::Of<S>) -> Self::Of<S>;
+}
+
+/// Numbers of 32 bits.
+pub(crate) struct Singles;
+
+impl Lanes for Singles {
+    type Of<S: Simd> = S::f32s;
+
+    #[inline(always)]
+    fn sums<S: Simd>(simd: S, a: S::f32s, b: S::f32s) -> S::f32s {
+        simd.add_f32s(a, b)
+    }
+}
+
+/// Whole numbers of 16 bits.
+pub(crate) struct Wholes;
+
+impl Lanes for Wholes {
+    type Of<S: Simd> = S::u16s;
+
+    #[inline(always)]
+    fn sums<S: Simd>(simd: S, a: S::u16s, b: S::u16s) -> S::u16s {
+        simd.add_u16s(a, b)
+    }
+}
+
 /// Adds `entry` to `sums`.
 #[inline(always)]
-pub(crate) fn add<S: Simd, const N: usize>(simd: S, sums: &mut [S::f32s; N], entry: &[S::f32s; N]) {
+pub(crate) fn add<L: Lanes, S: Simd, const N: usize>(
+    simd: S,
+    sums: &mut [L::Of<S>; N],
+    entry: &[L::Of<S>; N],
+) {
     for (sum, &value) in sums.iter_mut().zip(entry) {
-        *sum = simd.add_f32s(*sum, value);
+        *sum = L::sums(simd, *sum, value);
     }
+}
+
+/// `‖c‖²/2` of each centroid, from the sums of eight columns side by side.
+pub(crate) fn half_norms(centroids: &[f32], dims: usize) -> Vec<f32> {
+    let half = |centroid: &[f32]| {
+        let mut sums = [0.0; 8];
+        for values in centroid.chunks(sums.len()) {
+            for (sum, &value) in sums.iter_mut().zip(values) {
+                *sum += f64::from(value) * f64::from(value);
+            }
+        }
+        (sums.iter().sum::<f64>() / 2.0) as f32
+    };
+    centroids.par_chunks(dims).map(half).collect()
 }

@@ -1,5 +1,6 @@
 //! K-means: Lloyd's iterations over rows of any form.
 
+mod answers;
 mod batch;
 mod blocks;
 mod bounds;

@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use crate::codes::Codes;
+
 /// Rows that can be compared with centroids: dense, sparse, or answers to questions.
 ///
 /// Scores are `‖c‖²/2 − x·c`: the same order as the distance, without the `‖x‖²` that all centroids share (adding it
@@ -97,6 +99,12 @@ pub trait Points: Sync {
     /// These rows, if those whose cluster cannot have changed need not be looked at again; `None` where what has to be kept
     /// of each row for it is not small beside the row.
     fn bounded(&self) -> Option<&dyn Bounded<Self::Ready>> {
+        None
+    }
+
+    /// These rows, if they are answers and nothing beside them: their labels are found by whole numbers, and their sums are
+    /// counts.
+    fn answers(&self) -> Option<&Codes> {
         None
     }
 

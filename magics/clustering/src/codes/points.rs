@@ -10,8 +10,9 @@ use std::ops::Range;
 use pulp::Simd;
 use rayon::prelude::*;
 
+use super::counts::Counts;
 use super::{Answers, Codes};
-use crate::gather::{self, Gather, Tiles};
+use crate::gather::{self, Gather, Lanes, Singles, Tiles};
 use crate::points::Points;
 
 /// Questions whose entries are added to a row before its sums go back to memory.
@@ -34,16 +35,7 @@ impl Points for Codes {
     }
 
     fn ready(&self, centroids: &[f32], k: usize) -> Tiles {
-        let half_norms: Vec<f32> = centroids
-            .chunks(self.dims())
-            .map(|centroid| {
-                (centroid
-                    .iter()
-                    .map(|&x| f64::from(x) * f64::from(x))
-                    .sum::<f64>()
-                    / 2.0) as f32
-            })
-            .collect();
+        let half_norms = gather::half_norms(centroids, self.dims());
         let dims = self.dims();
         debug_assert_eq!(half_norms.len(), k);
         self.tiles(&half_norms, |column, centroid| {
@@ -75,10 +67,12 @@ impl Points for Codes {
 
     fn add_all(&self, labels: &[u32], weights: Option<&[f32]>, sums: &mut [f64]) {
         let (dims, k) = (self.dims(), sums.len() / self.dims());
-        let counts: Vec<Vec<f64>> = (0..self.questions())
-            .into_par_iter()
-            .map(|question| self.count(question, labels, weights, k))
-            .collect();
+        match weights {
+            None => Counts::of_rows(self, labels, k).add_to(self, dims, sums),
+            Some(weights) => {
+                Counts::of_weights(self, labels, weights, k).add_to(self, dims, sums);
+            }
+        }
         let numeric: Vec<Vec<f64>> = self
             .numeric
             .par_iter()
@@ -91,20 +85,11 @@ impl Points for Codes {
                 sums
             })
             .collect();
-        sums.par_chunks_mut(dims)
-            .enumerate()
-            .for_each(|(cluster, sums)| {
-                for (question, counts) in counts.iter().enumerate() {
-                    let entries = self.levels(question) + 1;
-                    for (code, &count) in counts[cluster * entries..][..entries].iter().enumerate()
-                    {
-                        self.add_answer(question, code, count, sums);
-                    }
-                }
-                for (sum, numeric) in sums[self.one_hot()..].iter_mut().zip(&numeric) {
-                    *sum += numeric[cluster];
-                }
-            });
+        for (cluster, sums) in sums.chunks_exact_mut(dims).enumerate() {
+            for (sum, numeric) in sums[self.one_hot()..].iter_mut().zip(&numeric) {
+                *sum += numeric[cluster];
+            }
+        }
     }
 
     fn scores(&self, rows: Range<usize>, singles: &[&Tiles], scores: &mut [f32]) {
@@ -115,9 +100,12 @@ impl Points for Codes {
         let mut sums = vec![0.0; rows.len()];
         for question in 0..self.questions() {
             let of_code = self.squared_lengths(question);
-            for (sum, row) in sums.iter_mut().zip(rows.clone()) {
-                *sum += of_code[self.raw(row, question)];
-            }
+            let mut sums = sums.iter_mut();
+            self.each_answer_of(rows.clone(), question, |code| {
+                if let Some(sum) = sums.next() {
+                    *sum += of_code[code];
+                }
+            });
         }
         for values in &self.numeric {
             for (sum, &value) in sums.iter_mut().zip(&values[rows.clone()]) {
@@ -127,6 +115,10 @@ impl Points for Codes {
         for (norm, sum) in norms.iter_mut().zip(sums) {
             *norm = sum as f32;
         }
+    }
+
+    fn answers(&self) -> Option<&Codes> {
+        self.numeric.is_empty().then_some(self)
     }
 
     fn copy(&self, row: usize, into: &mut [f32]) {
@@ -167,19 +159,10 @@ impl Codes {
                         }
                         continue;
                     }
-                    let shift: f64 = match &self.centre {
-                        Some(centre) => self
-                            .columns(question)
-                            .map(|column| {
-                                f64::from(centre[column]) * f64::from(value(column, first + at))
-                            })
-                            .sum(),
-                        None => 0.0,
-                    };
+                    let value = |column: usize| value(column, first + at);
+                    let shift = self.shift_of(question, value);
                     for (code, column) in self.columns(question).enumerate() {
-                        let own =
-                            f64::from(self.factor(column)) * f64::from(value(column, first + at));
-                        run.set(code, at, (own - shift) as f32);
+                        run.set(code, at, self.part(column, value(column), shift));
                     }
                 }
             });
@@ -187,33 +170,19 @@ impl Codes {
         tiles
     }
 
-    /// Weight of the rows of each cluster with each answer: `k × (levels + 1)`.
-    fn count(
-        &self,
-        question: usize,
-        labels: &[u32],
-        weights: Option<&[f32]>,
-        k: usize,
-    ) -> Vec<f64> {
-        let entries = self.levels(question) + 1;
-        let mut labels = labels.iter();
-        let Some(weights) = weights else {
-            let mut counts = vec![0_u32; k * entries];
-            self.each_answer(question, |code| {
-                if let Some(&label) = labels.next() {
-                    counts[label as usize * entries + code] += 1;
-                }
-            });
-            return counts.into_iter().map(f64::from).collect();
+    /// What the centre takes from the product of an answered question with a column of values.
+    pub(super) fn shift_of(&self, question: usize, value: impl Fn(usize) -> f32) -> f64 {
+        let Some(centre) = &self.centre else {
+            return 0.0;
         };
-        let mut counts = vec![0.0; k * entries];
-        let mut weights = weights.iter();
-        self.each_answer(question, |code| {
-            if let (Some(&label), Some(&weight)) = (labels.next(), weights.next()) {
-                counts[label as usize * entries + code] += f64::from(weight);
-            }
-        });
-        counts
+        self.columns(question)
+            .map(|column| f64::from(centre[column]) * f64::from(value(column)))
+            .sum()
+    }
+
+    /// What an answer adds to the product of its row with a column of values, of which `value` is the one of the answer.
+    pub(super) fn part(&self, column: usize, value: f32, shift: f64) -> f32 {
+        (f64::from(self.factor(column)) * f64::from(value) - shift) as f32
     }
 
     /// Adds the part of a row that answers `question` with `code`, times `weight`, to the one-hot columns.
@@ -246,13 +215,32 @@ impl Codes {
         answered.chain([0.0]).collect()
     }
 
+    /// Adds to the sums of `rows` the entries of their answers.
     #[inline(always)]
-    fn sum_codes<S: Simd, C: Copy + Into<u32>, const N: usize>(
+    pub(super) fn sum_answers<L: Lanes, S: Simd, const N: usize>(
+        &self,
+        simd: S,
+        rows: &Range<usize>,
+        entries: &[[L::Of<S>; N]],
+        sums: &mut [[L::Of<S>; N]],
+    ) {
+        match &self.answers {
+            Answers::Narrow(codes) => {
+                self.sum_codes::<L, S, _, N>(simd, (codes, rows), entries, sums);
+            }
+            Answers::Wide(codes) => {
+                self.sum_codes::<L, S, _, N>(simd, (codes, rows), entries, sums);
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn sum_codes<L: Lanes, S: Simd, C: Copy + Into<u32>, const N: usize>(
         &self,
         simd: S,
         (codes, rows): (&[C], &Range<usize>),
-        entries: &[[S::f32s; N]],
-        sums: &mut [[S::f32s; N]],
+        entries: &[[L::Of<S>; N]],
+        sums: &mut [[L::Of<S>; N]],
     ) {
         let of_question = |question: usize| {
             let slab =
@@ -268,7 +256,7 @@ impl Codes {
             for (row, sums) in sums.iter_mut().enumerate() {
                 let mut total = *sums;
                 for (slab, codes) in &several {
-                    gather::add(simd, &mut total, &slab[codes[row].into() as usize]);
+                    gather::add::<L, S, N>(simd, &mut total, &slab[codes[row].into() as usize]);
                 }
                 *sums = total;
             }
@@ -276,7 +264,7 @@ impl Codes {
         for question in whole..self.questions() {
             let (slab, codes) = of_question(question);
             for (&code, sums) in codes.iter().zip(sums.iter_mut()) {
-                gather::add(simd, sums, &slab[code.into() as usize]);
+                gather::add::<L, S, N>(simd, sums, &slab[code.into() as usize]);
             }
         }
     }
@@ -291,10 +279,7 @@ impl Gather for Codes {
         entries: &[[S::f32s; N]],
         sums: &mut [[S::f32s; N]],
     ) {
-        match &self.answers {
-            Answers::Narrow(codes) => self.sum_codes(simd, (codes, &rows), entries, sums),
-            Answers::Wide(codes) => self.sum_codes(simd, (codes, &rows), entries, sums),
-        }
+        self.sum_answers::<Singles, S, N>(simd, &rows, entries, sums);
         let numeric = &entries[self.one_hot() + self.questions()..];
         for (entry, values) in numeric.iter().zip(&self.numeric) {
             for (&value, sums) in values[rows.clone()].iter().zip(sums.iter_mut()) {

@@ -1,5 +1,7 @@
 //! Answers as rows: scaled, centred, missing, next to the same rows written out.
 
+mod counted;
+
 use super::*;
 use crate::csr::Csr;
 use crate::kmeans;
@@ -8,8 +10,8 @@ use crate::points::Points;
 use crate::product::Product;
 use crate::watch::Silent;
 
-/// Answers with gaps, numbers beside them, and the columns scaled and centred.
-fn mixed(n_rows: usize) -> Codes {
+/// Answers with gaps.
+fn gaps(n_rows: usize) -> Codes {
     let mut rng = fastrand::Rng::with_seed(11);
     let levels = [3, 7, 2, 5, 4, 6];
     let columns: Vec<Vec<u32>> = levels
@@ -26,17 +28,23 @@ fn mixed(n_rows: usize) -> Codes {
                 .collect()
         })
         .collect();
+    Codes::new(&columns, &levels).unwrap()
+}
+
+/// The same with columns scaled and centred.
+fn centred(n_rows: usize) -> Codes {
+    let mut rng = fastrand::Rng::with_seed(12);
     let scale: Vec<f32> = (0..27).map(|_| rng.f32() + 0.5).collect();
+    gaps(n_rows).scaled(&scale).unwrap().centred()
+}
+
+/// The same with numbers beside the answers.
+fn mixed(n_rows: usize) -> Codes {
+    let mut rng = fastrand::Rng::with_seed(13);
     let numbers = (0..2)
         .map(|_| (0..n_rows).map(|_| rng.f32() - 0.5).collect())
         .collect();
-    Codes::new(&columns, &levels)
-        .unwrap()
-        .scaled(&scale)
-        .unwrap()
-        .centred()
-        .with_numeric(numbers)
-        .unwrap()
+    centred(n_rows).with_numeric(numbers).unwrap()
 }
 
 fn dense(rows: &impl Points) -> Vec<Vec<f32>> {
@@ -208,27 +216,27 @@ fn sparse_rows_do_what_their_dense_rows_would_do() {
 
 #[test]
 fn kmeans_finds_the_same_in_codes_sparse_rows_and_for_any_number_of_threads() {
-    let codes = mixed(3000);
-    let rows = dense(&codes);
-    let first = rows[..4].concat();
-    let options = Options {
-        init: Init::Given(first),
-        tolerance: 0.0,
-        max_iter: 8,
-        ..Options::new(4)
-    };
-    let on = |threads: usize| {
-        let pool = rayon::ThreadPoolBuilder::new()
-            .num_threads(threads)
-            .build()
-            .unwrap();
-        pool.install(|| kmeans::fit(&codes, None, &options, &Silent).unwrap())
-    };
-    let found = on(1);
-    assert_eq!(found, on(3));
-    let sparse = kmeans::fit(&full(&rows), None, &options, &Silent).unwrap();
-    assert_eq!(found.labels, sparse.labels);
-    assert!(near(found.inertia, sparse.inertia));
+    for codes in [gaps(3000), centred(3000), mixed(3000)] {
+        let rows = dense(&codes);
+        let options = Options {
+            init: Init::Given(rows[..4].concat()),
+            tolerance: 0.0,
+            max_iter: 8,
+            ..Options::new(4)
+        };
+        let on = |threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new()
+                .num_threads(threads)
+                .build()
+                .unwrap();
+            pool.install(|| kmeans::fit(&codes, None, &options, &Silent).unwrap())
+        };
+        let found = on(1);
+        assert_eq!(found, on(3));
+        let sparse = kmeans::fit(&full(&rows), None, &options, &Silent).unwrap();
+        assert_eq!(found.labels, sparse.labels);
+        assert!(near(found.inertia, sparse.inertia));
+    }
 }
 
 #[test]

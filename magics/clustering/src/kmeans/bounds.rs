@@ -4,7 +4,7 @@
 use std::ops::Range;
 use std::sync::PoisonError;
 
-use super::lloyd::Totals;
+use super::lloyd::{Totals, inertia};
 use super::rows::{Rows, cut};
 use crate::points::{Bounded, Entry, Points};
 use crate::watch::Watch;
@@ -122,26 +122,6 @@ fn sums<P: Points>(
     }
     pass.points.add_listed(entries, &mut sums);
     sums
-}
-
-/// `Σ‖x‖² − Σ (2 s·c − w‖c‖²)`, with `s` the sum of the rows of a centroid, all from the origin.
-fn inertia(totals: &Totals, centroids: &[f32], origin: &[f32]) -> f64 {
-    let dims = origin.len();
-    let clusters = centroids
-        .chunks_exact(dims)
-        .zip(totals.sums.chunks_exact(dims));
-    let gains = clusters
-        .zip(&totals.masses)
-        .map(|((centroid, sums), &mass)| {
-            let columns = centroid.iter().zip(sums).zip(origin);
-            let gain = columns.map(|((&centroid, sum), &origin)| {
-                let (origin, centroid) = (f64::from(origin), f64::from(centroid));
-                let place = centroid - origin;
-                place * (2.0 * (sum - mass * origin) - mass * place)
-            });
-            gain.sum::<f64>()
-        });
-    (totals.spread - gains.sum::<f64>()).max(0.0)
 }
 
 impl Kept {

@@ -1,5 +1,7 @@
 //! Lloyd's iterations, wherever the rows come from.
 
+use rayon::prelude::*;
+
 use super::batch::Epochs;
 use super::rows::normalise;
 use crate::error::ClusteringError;
@@ -9,6 +11,8 @@ use crate::watch::Watch;
 
 /// Far rows that are looked at for each empty cluster: some are equal, some are all that their cluster has.
 const SPARE: usize = 4;
+/// Values of centroids whose shift one thread sums.
+const PIECE: usize = 1 << 14;
 
 /// Where rows come from: memory, or blocks that are read again in each pass.
 pub(super) trait Source {
@@ -116,6 +120,27 @@ pub(super) struct Far {
     pub(super) pulls: Vec<f64>,
 }
 
+/// `Σ‖x‖² − Σ (2 s·c − w‖c‖²)`, with `s` the sum of the rows of a centroid, all from the origin.
+pub(super) fn inertia(totals: &Totals, centroids: &[f32], origin: &[f32]) -> f64 {
+    let dims = origin.len();
+    let clusters = centroids
+        .par_chunks_exact(dims)
+        .zip(totals.sums.par_chunks_exact(dims));
+    let gains: Vec<f64> = clusters
+        .zip(&totals.masses)
+        .map(|((centroid, sums), &mass)| {
+            let columns = centroid.iter().zip(sums).zip(origin);
+            let gain = columns.map(|((&centroid, sum), &origin)| {
+                let (origin, centroid) = (f64::from(origin), f64::from(centroid));
+                let place = centroid - origin;
+                place * (2.0 * (sum - mass * origin) - mass * place)
+            });
+            gain.sum()
+        })
+        .collect();
+    (totals.spread - gains.iter().sum::<f64>()).max(0.0)
+}
+
 /// What one start finds.
 #[derive(Debug)]
 pub(super) struct Found {
@@ -179,23 +204,22 @@ pub(super) fn run(
                 })
                 .ok_or(ClusteringError::Stopped);
         };
-        let ended = stop != Stop::MaxIter || number > options.max_iter;
-        let found = |labels, stop, iterations| Found {
+        let of_totals = |labels, centroids, stop, iterations| Found {
             labels,
-            centroids: centroids.clone(),
+            centroids,
             counts: totals.counts.clone(),
             inertia: totals.inertia,
             spread: totals.spread,
             iterations,
             stop,
         };
-        if ended {
+        if stop != Stop::MaxIter || number > options.max_iter {
             let stop = if totals.moved == 0 {
                 Stop::Settled
             } else {
                 stop
             };
-            return Ok(found(labels, stop, number - 1));
+            return Ok(of_totals(labels, centroids, stop, number - 1));
         }
         let mut report = Iteration {
             start,
@@ -207,13 +231,17 @@ pub(super) fn run(
         };
         if totals.moved == 0 {
             watch.iteration(&report);
-            return Ok(found(labels, Stop::Settled, number));
+            return Ok(of_totals(labels, centroids, Stop::Settled, number));
         }
-        kept = Some(found(Vec::new(), stop, number));
+        let found = of_totals(Vec::new(), Vec::new(), stop, number);
         let (next, reseeded) = match moved(source, &centroids, totals) {
             Err(ClusteringError::Stopped) => {
-                let kept = kept.ok_or(ClusteringError::Stopped)?;
-                return Ok(Found { labels, ..kept }.interrupted());
+                return Ok(Found {
+                    labels,
+                    centroids,
+                    ..found
+                }
+                .interrupted());
             }
             other => other?,
         };
@@ -223,7 +251,10 @@ pub(super) fn run(
         if reseeded == 0 && report.shift <= tolerance {
             stop = Stop::Tolerance;
         }
-        centroids = next;
+        kept = Some(Found {
+            centroids: std::mem::replace(&mut centroids, next),
+            ..found
+        });
         std::mem::swap(&mut before, &mut labels);
     }
     Err(ClusteringError::Stopped)
@@ -258,16 +289,17 @@ fn moved(
             chosen.push(far);
         }
     }
-    let mut next = centroids.to_vec();
-    for ((next, sums), &mass) in next
-        .chunks_exact_mut(dims)
-        .zip(totals.sums.chunks_exact(dims))
-        .zip(&totals.masses)
-    {
-        if mass > 0.0 {
-            centre(source.metric(), next, sums, mass);
-        }
-    }
+    let metric = source.metric();
+    let mut next = vec![0.0; centroids.len()];
+    next.par_chunks_exact_mut(dims)
+        .zip(centroids.par_chunks_exact(dims))
+        .zip(totals.sums.par_chunks_exact(dims).zip(&totals.masses))
+        .for_each(|((next, before), (sums, &mass))| {
+            next.copy_from_slice(before);
+            if mass > 0.0 {
+                centre(metric, next, sums, mass);
+            }
+        });
     for (&cluster, far) in empty.iter().zip(&chosen) {
         next[cluster * dims..(cluster + 1) * dims].copy_from_slice(&far.values);
     }
@@ -300,11 +332,14 @@ pub(super) fn centre(metric: Metric, centroid: &mut [f32], sums: &[f64], mass: f
 
 /// Squared shift of all centroids.
 pub(super) fn shift(before: &[f32], after: &[f32]) -> f64 {
-    before
-        .iter()
-        .zip(after)
-        .map(|(a, b)| (f64::from(*a) - f64::from(*b)).powi(2))
-        .sum()
+    let pieces = before.par_chunks(PIECE).zip(after.par_chunks(PIECE));
+    let of_piece = |(before, after): (&[f32], &[f32])| -> f64 {
+        let pairs = before.iter().zip(after);
+        pairs
+            .map(|(a, b)| (f64::from(*a) - f64::from(*b)).powi(2))
+            .sum()
+    };
+    pieces.map(of_piece).collect::<Vec<f64>>().iter().sum()
 }
 
 /// The squared shift at which to stop: `options.tolerance` times the mean variance of the columns.

@@ -4,9 +4,9 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::bounds;
 use super::lloyd::{Far, Source, Totals};
 use super::rows::{Rows, cut};
+use super::{answers, bounds};
 use crate::error::ClusteringError;
 use crate::options::Metric;
 use crate::points::Points;
@@ -37,6 +37,13 @@ impl<P: Points> Source for &Rows<'_, P> {
         {
             return Ok(bounds::assign(
                 self, points, centroids, before, labels, watch,
+            ));
+        }
+        if self.metric == Metric::L2
+            && let Some(codes) = self.points.answers()
+        {
+            return Ok(answers::assign(
+                self, codes, centroids, before, labels, watch,
             ));
         }
         let dims = self.points.dims();

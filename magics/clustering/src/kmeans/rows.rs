@@ -7,6 +7,7 @@ use std::sync::Mutex;
 
 use rayon::prelude::*;
 
+use super::answers::Tally;
 use super::bounds::Kept;
 use super::lloyd::Found;
 use super::memory::PARTS;
@@ -33,6 +34,8 @@ pub(crate) struct Rows<'a, P> {
     pub(super) pull: Option<Cow<'a, [f32]>>,
     /// What the last pass found, where that saves work.
     pub(super) kept: Mutex<Option<Kept>>,
+    /// The same of answers.
+    pub(super) tally: Mutex<Option<Tally>>,
     pace: Pace,
 }
 
@@ -97,6 +100,7 @@ impl<'a, P: Points> Rows<'a, P> {
             norms,
             pull,
             kept: Mutex::new(None),
+            tally: Mutex::new(None),
             pace: Pace::new(),
         })
     }
