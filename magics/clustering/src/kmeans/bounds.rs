@@ -11,8 +11,8 @@ use crate::watch::Watch;
 
 /// Rows that moved, beside which the sums are made anew: one in so many.
 const MANY: usize = 4;
-/// How much longer than the mean a row may be, squared, so that it leaves a sum without a trace.
-const LONGEST: f64 = (1_u64 << 24) as f64;
+/// How much longer than the median a row may be, squared, so that it leaves no trace of 32 bits in a sum of 64.
+const LONGEST: f64 = (1_u64 << 40) as f64;
 /// A step of a number of 32 bits, relative to it, times four.
 const STEP: f32 = 4.0 * f32::EPSILON;
 /// Products that are summed one after the other; longer rows are cut.
@@ -30,6 +30,8 @@ pub(crate) struct Kept {
     /// Sums of rows by cluster.
     sums: Vec<f64>,
     moved: usize,
+    /// See [`even`].
+    even: bool,
 }
 
 /// Labels all rows and sums them by cluster; `None` when the user stopped it.
@@ -51,9 +53,9 @@ pub(super) fn assign<P: Points>(
     let known = kept.filter(|kept| kept.centroids.len() == size && kept.labels == before);
     let anew = known
         .as_ref()
-        .is_none_or(|kept| kept.moved > before.len() / MANY || !even(rows));
+        .is_none_or(|kept| kept.moved > before.len() / MANY || !kept.even);
     let here = anew && !rows.points.adds_at_once();
-    let mut next = known.unwrap_or_else(|| Kept::nothing(centroids, before.len()));
+    let mut next = known.unwrap_or_else(|| Kept::nothing(rows, centroids));
     let pass = Pass {
         rows,
         points,
@@ -82,13 +84,19 @@ pub(super) fn assign<P: Points>(
 
 /// Whether no row is so long, or so heavy, that digits of the others would be lost when it leaves a sum.
 fn even<P: Points>(rows: &Rows<P>) -> bool {
-    let (mut sum, mut longest) = (0.0, 0.0_f64);
-    for (row, &norm) in rows.norms.iter().enumerate() {
-        let squared = f64::from(norm) * rows.weight(row).powi(2);
-        sum += squared;
-        longest = longest.max(squared);
+    let norms = rows.norms.iter().enumerate();
+    let mut squares: Vec<f64> = norms
+        .map(|(row, &norm)| f64::from(norm) * rows.weight(row).powi(2))
+        .filter(|&square| square > 0.0)
+        .collect();
+    if squares.is_empty() {
+        return true;
     }
-    longest <= LONGEST * sum / rows.norms.len() as f64
+    let longest = squares.iter().copied().fold(0.0, f64::max);
+    // The mean would not do: the longest row alone may make it.
+    let middle = squares.len() / 2;
+    let (_, &mut median, _) = squares.select_nth_unstable_by(middle, f64::total_cmp);
+    longest <= LONGEST * median
 }
 
 /// The sums of the rows by their labels: `here` if they are made anew within the pass.
@@ -126,7 +134,8 @@ fn sums<P: Points>(
 
 impl Kept {
     /// Bounds that say nothing.
-    fn nothing(centroids: &[f32], n_rows: usize) -> Kept {
+    fn nothing<P: Points>(rows: &Rows<P>, centroids: &[f32]) -> Kept {
+        let n_rows = rows.norms.len();
         Kept {
             centroids: centroids.to_vec(),
             labels: vec![0; n_rows],
@@ -134,6 +143,7 @@ impl Kept {
             lower: vec![0.0; n_rows],
             sums: vec![0.0; centroids.len()],
             moved: n_rows,
+            even: even(rows),
         }
     }
 }

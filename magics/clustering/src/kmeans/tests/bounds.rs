@@ -154,3 +154,46 @@ fn what_is_found_is_what_looking_at_all_rows_finds() {
         }
     }
 }
+
+#[test]
+fn a_long_row_that_leaves_a_sum_takes_no_digits_of_the_others_along() {
+    let (n, dims, k, far) = (100, 130, 4, 1e17);
+    let (mut values, _) = groups(n, dims, 1, 1.0, 3);
+    let mut first = vec![0.0; k * dims];
+    let place = |row: &mut [f32], (x, y): (f32, f32)| {
+        row.fill(0.0);
+        (row[0], row[1]) = (x * far, y * far);
+    };
+    // None of these rows is one of those whose mean is the origin. The first leaves the third cluster for that of all near
+    // rows, which stay there when it goes on to the second: in that pass few rows move, and so few did in the one before.
+    let long = [
+        (1, 1.0, 0.0),
+        (2, 1.5, 0.0),
+        (4, 3.5, 0.0),
+        (5, 4.2, 0.0),
+        (7, 0.0, -5.0),
+    ];
+    for (row, x, y) in long {
+        place(&mut values[row * dims..][..dims], (x, y));
+    }
+    let centroids = [(-1.2, 0.0), (2.5, 1.5), (0.8, -2.0), (4.6, -1.5)];
+    for (centroid, at) in first.chunks_exact_mut(dims).zip(centroids) {
+        place(centroid, at);
+    }
+    let options = Options {
+        init: Init::Given(first),
+        tolerance: 0.0,
+        ..Options::new(k)
+    };
+    let points = Dense::new(values.as_slice(), dims).unwrap();
+    let found = fit(&points, None, &options, &Silent).unwrap();
+    assert_eq!((found.stop, found.iterations), (Stop::Settled, 4));
+    assert_eq!(found.sizes, [95, 2, 1, 2]);
+    let near = (0..n).filter(|row| long.iter().all(|(long, ..)| long != row));
+    let mean = near.map(|row| f64::from(values[row * dims])).sum::<f64>() / 95.0;
+    let at = f64::from(found.centroids[0]);
+    assert!(
+        (at - mean).abs() <= 1e-6 * mean.abs().max(1.0),
+        "{at} {mean}"
+    );
+}
