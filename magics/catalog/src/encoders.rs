@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
-use mlk8s_engine::Encoder;
+use mlk8s_engine::{Embeddings, Encoder};
 use mlk8s_llm::Embedded;
 use mlk8s_llm::call::Call as ModelCall;
 
@@ -148,9 +148,12 @@ impl Embedder {
         }
     }
 
-    /// Whether it knows pictures.
+    /// Whether it may know pictures; an endpoint says so when it is asked.
     pub(crate) fn sees(&self) -> bool {
-        matches!(self, Embedder::Here(encoder) if encoder.info().images)
+        match self {
+            Embedder::Here(encoder) => encoder.info().images,
+            Embedder::There(_) => true,
+        }
     }
 
     /// The vectors of `texts`, of length 1.
@@ -164,30 +167,14 @@ impl Embedder {
             progress: call.progress,
         };
         let mut vectors = match self {
-            Embedder::Here(encoder) => {
-                let made = encoder.encode(texts, &watcher)?;
-                Vectors {
-                    values: made.values,
-                    dims: made.n_dims,
-                    n_tokens: made.n_tokens,
-                    n_cut: made.n_truncated,
-                    usd: 0.0,
-                }
-            }
+            Embedder::Here(encoder) => encoder.encode(texts, &watcher)?.into(),
             Embedder::There(pattern) => {
                 let client = call.session.models.client()?;
                 let (cancel, progress) = (call.cancel.clone(), call.progress);
-                let made: Embedded =
-                    client.embed(pattern, texts, &|| cancel.is_raised(), &mut |done| {
-                        progress.report(done, texts.len(), "texts");
-                    })?;
-                Vectors {
-                    values: made.values,
-                    dims: made.n_dims,
-                    n_tokens: made.n_tokens,
-                    n_cut: 0,
-                    usd: made.usd,
-                }
+                let made = client.embed(pattern, texts, &|| cancel.is_raised(), &mut |done| {
+                    progress.report(done, texts.len(), "texts");
+                })?;
+                Vectors::from(made)
             }
         };
         vectors.normalise();
@@ -200,28 +187,48 @@ impl Embedder {
         files: &[PathBuf],
         call: &mut Call,
     ) -> Result<Vectors, MagicError> {
-        let Embedder::Here(encoder) = self else {
-            let message = format!(
-                "`{}` is behind an endpoint, which takes texts only",
-                self.name()
-            );
-            return Err(MagicError::new(ErrorKind::Input, message)
-                .with_hint("`--model DIR` takes a CLIP model here"));
-        };
         let watcher = Watcher {
             cancel: &call.cancel,
             progress: call.progress,
         };
-        let made = encoder.encode_images(files, &watcher)?;
-        let mut vectors = Vectors {
+        let mut vectors = match self {
+            Embedder::Here(encoder) => encoder.encode_images(files, &watcher)?.into(),
+            Embedder::There(pattern) => {
+                let client = call.session.models.client()?;
+                let (cancel, progress) = (call.cancel.clone(), call.progress);
+                let stop = || cancel.is_raised();
+                let made = client.embed_pictures(pattern, files, &stop, &mut |done| {
+                    progress.report(done, files.len(), "pictures");
+                })?;
+                Vectors::from(made)
+            }
+        };
+        vectors.normalise();
+        Ok(vectors)
+    }
+}
+
+impl From<Embeddings> for Vectors {
+    fn from(made: Embeddings) -> Vectors {
+        Vectors {
             values: made.values,
             dims: made.n_dims,
             n_tokens: made.n_tokens,
             n_cut: made.n_truncated,
             usd: 0.0,
-        };
-        vectors.normalise();
-        Ok(vectors)
+        }
+    }
+}
+
+impl From<Embedded> for Vectors {
+    fn from(made: Embedded) -> Vectors {
+        Vectors {
+            values: made.values,
+            dims: made.n_dims,
+            n_tokens: made.n_tokens,
+            n_cut: made.n_truncated as usize,
+            usd: made.usd,
+        }
     }
 }
 

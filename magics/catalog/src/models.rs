@@ -158,9 +158,10 @@ impl From<LlmError> for MagicError {
             LlmError::NoEndpoint(_) => ErrorKind::NotFound,
             LlmError::Budget { .. } | LlmError::NoPrice { .. } => ErrorKind::Budget,
             LlmError::Cancelled => ErrorKind::Interrupted,
-            LlmError::NoKey { .. } | LlmError::Settings { .. } | LlmError::Ledger { .. } => {
-                ErrorKind::Input
-            }
+            LlmError::NoKey { .. }
+            | LlmError::Settings { .. }
+            | LlmError::Ledger { .. }
+            | LlmError::Picture { .. } => ErrorKind::Input,
             _ => ErrorKind::Endpoint,
         };
         let hint = error.hint();

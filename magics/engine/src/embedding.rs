@@ -20,6 +20,7 @@ use std::path::Path;
 
 use clip::Clip;
 pub use info::{EncoderInfo, Family, Pooling};
+use pixels::Pixels;
 use settings::{Kind, SentenceSettings, read_json};
 use share::{Counts, Space};
 use tokens::Tokens;
@@ -204,15 +205,48 @@ impl Encoder {
         files: &[P],
         watch: &dyn Watch,
     ) -> Result<Embeddings, EngineError> {
+        self.images(files.len(), watch, |at, pixels, patches| {
+            let path = files[at].as_ref();
+            let bytes = std::fs::read(path).map_err(|source| EngineError::File {
+                path: path.to_owned(),
+                source,
+            })?;
+            let wrong = |what| EngineError::Image {
+                path: path.to_owned(),
+                what,
+            };
+            pixels.read(&bytes, patches).map_err(wrong)
+        })
+    }
+
+    /// As [`Encoder::encode_images`], of pictures that are given as the bytes of their files.
+    pub fn encode_pictures<B: AsRef<[u8]> + Sync>(
+        &self,
+        pictures: &[B],
+        watch: &dyn Watch,
+    ) -> Result<Embeddings, EngineError> {
+        self.images(pictures.len(), watch, |number, pixels, patches| {
+            pixels
+                .read(pictures[number].as_ref(), patches)
+                .map_err(|what| EngineError::Picture { number, what })
+        })
+    }
+
+    /// Vectors of `n` images; `read` appends the patches of one.
+    fn images(
+        &self,
+        n: usize,
+        watch: &dyn Watch,
+        read: impl Fn(usize, &Pixels, &mut Vec<f32>) -> Result<(), EngineError> + Sync,
+    ) -> Result<Embeddings, EngineError> {
         let Model::Clip(clip) = &self.model else {
             return Err(EngineError::NoImages {
                 name: self.info.name.clone(),
             });
         };
         let n_tokens = clip.pixels.n_patches() + 1;
-        let sizes = files.iter().map(|_| n_tokens);
         share::out(
-            sizes,
+            (0..n).map(|_| n_tokens),
             self.info.n_dims,
             (watch, "images"),
             |range, rows, space| {
@@ -223,11 +257,11 @@ impl Encoder {
                 } = space;
                 let n = range.len();
                 patches.clear();
-                for file in &files[range] {
+                for at in range {
                     if watch.cancelled() {
                         return Err(EngineError::Cancelled);
                     }
-                    clip.pixels.read(file.as_ref(), patches)?;
+                    read(at, &clip.pixels, patches)?;
                 }
                 clip.images(patches, rows, (x, scratch), &|| watch.cancelled())?;
                 self.finish(rows);

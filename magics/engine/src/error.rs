@@ -94,6 +94,14 @@ pub enum EngineError {
         /// What the decoder said.
         what: String,
     },
+    /// One of several pictures could not be decoded.
+    #[error("cannot decode picture {number}: {what}")]
+    Picture {
+        /// Its number among those that were given, from 0.
+        number: usize,
+        /// What the decoder said.
+        what: String,
+    },
     /// Images were given to a model that only reads texts.
     #[error("model `{name}` cannot read images")]
     NoImages {
@@ -122,7 +130,7 @@ impl EngineError {
                 "do the weights and the settings belong to the same model?".to_owned()
             }
             Self::Tokenizer { .. } => "does the tokenizer belong to this model?".to_owned(),
-            Self::Image { .. } => "PNG, JPEG and WebP are read".to_owned(),
+            Self::Image { .. } | Self::Picture { .. } => "PNG, JPEG and WebP are read".to_owned(),
             Self::NoImages { .. } => "use a CLIP model for images".to_owned(),
             Self::Cancelled => String::new(),
         }

@@ -68,6 +68,8 @@ pub enum Kind {
     Completion,
     /// Vectors of texts.
     Embedding,
+    /// Vectors of pictures, each message being one as a `data:` URI (RFC 2397).
+    Pictures,
 }
 
 impl Kind {
@@ -76,7 +78,7 @@ impl Kind {
         match self {
             Kind::Chat => "chat",
             Kind::Completion => "completion",
-            Kind::Embedding => "embedding",
+            Kind::Embedding | Kind::Pictures => "embedding",
         }
     }
 
@@ -85,8 +87,13 @@ impl Kind {
         match self {
             Kind::Chat => "chat/completions",
             Kind::Completion => "completions",
-            Kind::Embedding => "embeddings",
+            Kind::Embedding | Kind::Pictures => "embeddings",
         }
+    }
+
+    /// Whether the answer is vectors, and no text.
+    pub(crate) fn makes_vectors(self) -> bool {
+        matches!(self, Kind::Embedding | Kind::Pictures)
     }
 }
 
@@ -112,7 +119,7 @@ pub struct Call {
     pub endpoint: Endpoint,
     /// The model.
     pub model: String,
-    /// The conversation; for a completion its texts one after the other, for vectors each text.
+    /// The conversation; for a completion its texts one after the other, for vectors each text or picture.
     pub messages: Vec<Message>,
     /// What is wanted.
     pub kind: Kind,
@@ -170,10 +177,12 @@ impl Call {
             Kind::Chat => body["messages"] = json!(self.messages),
             Kind::Completion => body["prompt"] = texts().collect::<Vec<_>>().join("\n").into(),
             Kind::Embedding => {
-                body["input"] = json!(texts().collect::<Vec<_>>());
-                // Servers that do not know the field send numbers, which are read as well.
-                body["encoding_format"] = "base64".into();
-                return body;
+                let texts: Vec<Value> = texts().map(Value::from).collect();
+                return self.vectors(&texts);
+            }
+            Kind::Pictures => {
+                let pictures: Vec<Value> = texts().map(|uri| json!({ "image": uri })).collect();
+                return self.vectors(&pictures);
             }
         }
         if let Some(temperature) = self.temperature {
@@ -209,11 +218,34 @@ impl Call {
         }
         match (self.endpoint.urgency, self.class) {
             (Urgency::None, _) | (Urgency::ServiceTier, Class::Interactive) => {}
-            (Urgency::Priority, Class::Interactive) => body["priority"] = 0.into(),
-            (Urgency::Priority, Class::Batch) => body["priority"] = 10.into(),
+            (Urgency::Priority, class) => body["priority"] = priority(class),
             (Urgency::ServiceTier, Class::Batch) => body["service_tier"] = "flex".into(),
         }
         body
+    }
+
+    /// The body of a request for the vectors of `inputs`.
+    fn vectors(&self, inputs: &[Value]) -> Value {
+        // Servers that do not know the format send numbers, which are read as well.
+        let mut body = json!({ "model": self.model, "input": inputs, "encoding_format": "base64" });
+        // OpenAI has no tiers of vectors.
+        if self.endpoint.urgency == Urgency::Priority {
+            body["priority"] = priority(self.class);
+        }
+        body
+    }
+
+    /// The request as the ledger has it: its `body`, but of a picture only what kind it is and how large.
+    pub(crate) fn told(&self, body: &Value) -> String {
+        if self.kind != Kind::Pictures {
+            return body.to_string();
+        }
+        let brief = |message: &Message| {
+            let kind = message.content.split(',').next().unwrap_or_default();
+            json!({ "image": format!("{kind},… ({} letters)", message.content.len()) })
+        };
+        let told: Vec<Value> = self.messages.iter().map(brief).collect();
+        self.vectors(&told).to_string()
     }
 
     /// What tells the same question from another: everything that is sent and can change the answer.
@@ -229,6 +261,14 @@ impl Call {
         }
         let text = format!("{}\n{}\n{body}", self.endpoint.url, self.kind.path());
         hex::encode(Sha256::digest(text))
+    }
+}
+
+/// vLLM's number for how urgent a call is, the lower the sooner.
+fn priority(class: Class) -> Value {
+    match class {
+        Class::Interactive => 0.into(),
+        Class::Batch => 10.into(),
     }
 }
 
@@ -257,6 +297,9 @@ pub struct Answer {
     pub reused: bool,
     /// How often it was sent.
     pub attempts: u32,
+    /// Texts that were longer than the model reads and were cut, where the server says so.
+    #[serde(default)]
+    pub truncated: u64,
 }
 
 impl Answer {
@@ -294,6 +337,25 @@ mod tests {
         total.endpoint.total_max_tokens = true;
         assert_eq!(total.body(Form::Free, true, 40)["max_tokens"], 104);
         assert_eq!(total.body(Form::Free, true, 40)["temperature"], 0.2);
+    }
+
+    #[test]
+    fn pictures_are_sent_and_not_told() {
+        let mut call = call();
+        call.kind = Kind::Pictures;
+        call.messages[0].content = "data:image/png;base64,AAECAwQF".to_owned();
+        let body = call.body(Form::Free, true, 0);
+        assert_eq!(
+            body,
+            json!({
+                "model": "m", "input": [{ "image": "data:image/png;base64,AAECAwQF" }], "encoding_format": "base64"
+            })
+        );
+        let told = call.told(&body);
+        assert!(told.contains("data:image/png;base64,… (30 letters)") && !told.contains("AAEC"));
+        call.endpoint.urgency = Urgency::Priority;
+        call.class = Class::Batch;
+        assert_eq!(call.body(Form::Free, true, 0)["priority"], 10);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 mod attempt;
 mod embed;
 mod many;
+mod picture;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -13,7 +14,7 @@ use tokio::runtime::Runtime;
 
 use crate::budget::Budgets;
 use crate::cache::Cache;
-use crate::call::{Answer, Call, Form};
+use crate::call::{Answer, Call, Form, Kind};
 use crate::desk::Desk;
 use crate::endpoint::Endpoint;
 use crate::error::LlmError;
@@ -230,7 +231,12 @@ impl Shared {
 
     /// Tokens of the request as we count them, and the most that the call can cost.
     fn worst_case(&self, call: &Call) -> (usize, Option<f64>) {
-        let (tokens, _) = crate::count::messages(&call.model, &call.texts());
+        let tokens = if call.kind == Kind::Pictures {
+            // No server counts more than one token for four letters of a picture in base64; most count far fewer.
+            call.texts().iter().map(|(_, uri)| uri.len() / 4).sum()
+        } else {
+            crate::count::messages(&call.model, &call.texts()).0
+        };
         let worst = self.price(call).map(|(price, _)| {
             let most = call.max_tokens.map(u64::from).or(price.max_output);
             crate::price::worst_case(price, tokens as u64, most.unwrap_or(UNLIMITED))

@@ -85,6 +85,14 @@ pub enum LlmError {
         /// Where the user's own price lists are.
         dir: String,
     },
+    /// A picture could not be read, so nothing was sent of it.
+    #[error("cannot read the picture `{path}`: {why}")]
+    Picture {
+        /// Its file.
+        path: String,
+        /// What is wrong with it.
+        why: String,
+    },
     /// The user stopped it.
     #[error("the call was stopped")]
     Cancelled,
@@ -145,6 +153,7 @@ impl LlmError {
             LlmError::Unreachable { endpoint, .. } => format!(
                 "does the server run, and is the address right? `%endpoint check {endpoint}` tries it again"
             ),
+            LlmError::Picture { .. } => "PNG, JPEG and WebP are read".to_owned(),
             LlmError::Timeout { .. } => "`--timeout SECONDS` gives it longer".to_owned(),
             LlmError::Budget { .. } => {
                 "`%budget` shows all budgets, `%budget 20usd` sets a new limit".to_owned()

@@ -22,6 +22,7 @@ pub(crate) struct Reply {
     pub(crate) text: String,
     pub(crate) finish_reason: String,
     pub(crate) usage: Option<Usage>,
+    pub(crate) truncated: u64,
     pub(crate) first: Duration,
     pub(crate) total: Duration,
 }
@@ -224,6 +225,7 @@ fn whole(bytes: &[u8], first: Duration) -> Result<Reply, Failure> {
             text,
             finish_reason: "stop".to_owned(),
             usage: usage(&body["usage"]),
+            truncated: body["truncated"].as_u64().unwrap_or(0),
             first,
             total: first,
         });
@@ -243,7 +245,7 @@ fn whole(bytes: &[u8], first: Duration) -> Result<Reply, Failure> {
             .to_owned(),
         usage: usage(&body["usage"]),
         first,
-        total: first,
+        ..Reply::default()
     })
 }
 
@@ -374,6 +376,8 @@ mod tests {
         assert_eq!(numbers, packed);
         assert_eq!(numbers.unwrap(), "0000803f\n00000040");
         assert!(reply(r#"{"data":[{"index":0}]}"#).is_err());
+        let cut = whole(br#"{"data":[],"truncated":2}"#, Duration::ZERO).unwrap();
+        assert_eq!(cut.truncated, 2);
     }
 
     #[test]

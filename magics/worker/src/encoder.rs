@@ -1,4 +1,4 @@
-//! An encoder of texts for many clients: shares of a request take turns, and those of batch requests let others by.
+//! An encoder for many clients: shares of a request take turns, and those of batch requests let others by.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -11,10 +11,27 @@ use crate::refusal::Refusal;
 use crate::served::Load;
 
 /// Texts that are encoded at a time; between two shares of a batch request somebody who waits gets through.
-const SHARE: usize = 64;
+const TEXTS: usize = 64;
+/// As [`TEXTS`], of pictures: decoding a large one takes as long as encoding many texts.
+const PICTURES: usize = 16;
+
+/// What is to become a vector.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Item {
+    /// A text.
+    Text(String),
+    /// A picture, as the bytes of its file.
+    Picture(Vec<u8>),
+}
+
+/// Some items of one kind, which are encoded together.
+enum Share {
+    Texts(Vec<String>),
+    Pictures(Vec<Vec<u8>>),
+}
 
 /// An encoder and the queue before it.
-pub struct TextEncoder {
+pub struct SharedEncoder {
     encoder: Arc<Encoder>,
     /// Vectors of this model can be cut.
     pub(crate) nested: bool,
@@ -27,11 +44,11 @@ pub struct TextEncoder {
     steps: AtomicU64,
 }
 
-impl TextEncoder {
+impl SharedEncoder {
     /// An encoder that works at `at_once` requests at a time, while `max_queued` others may wait; `nested` when the first
     /// numbers of its vectors are good vectors, too.
-    pub fn new(encoder: Encoder, at_once: usize, max_queued: usize, nested: bool) -> TextEncoder {
-        TextEncoder {
+    pub fn new(encoder: Encoder, at_once: usize, max_queued: usize, nested: bool) -> SharedEncoder {
+        SharedEncoder {
             encoder: Arc::new(encoder),
             nested,
             at_once: Semaphore::new(at_once.max(1)),
@@ -48,34 +65,42 @@ impl TextEncoder {
         self.encoder.info()
     }
 
-    /// One row a text, in their order. When the future is dropped, the work ends within 100 ms.
+    /// One row an item, in their order. When the future is dropped, the work ends within 100 ms.
+    ///
+    /// A picture that cannot be decoded is refused by its number among the items.
     pub(crate) async fn encode(
         &self,
-        texts: Vec<String>,
+        items: Vec<Item>,
         class: Class,
     ) -> Result<Embeddings, Refusal> {
         let queued: u64 = self.load().waiting.iter().sum();
         if queued >= self.max_queued as u64 {
             return Err(Refusal::queue_full(queued as usize));
         }
+        let n_dims = self.info().n_dims;
         let mut all = Embeddings {
-            n_dims: self.info().n_dims,
-            values: Vec::with_capacity(texts.len() * self.info().n_dims),
+            n_dims,
+            values: vec![0.0; items.len() * n_dims],
             n_tokens: 0,
             n_truncated: 0,
         };
-        let mut rest = texts.into_iter().peekable();
-        while rest.peek().is_some() {
-            let share: Vec<String> = rest.by_ref().take(SHARE).collect();
-            let part = self.share(share, class).await?;
-            all.values.extend_from_slice(&part.values);
+        for (places, share) in shares(items) {
+            let part = self.share(share, &places, class).await?;
+            for (place, row) in places.iter().zip(part.rows()) {
+                all.values[place * n_dims..][..n_dims].copy_from_slice(row);
+            }
             all.n_tokens += part.n_tokens;
             all.n_truncated += part.n_truncated;
         }
         Ok(all)
     }
 
-    async fn share(&self, share: Vec<String>, class: Class) -> Result<Embeddings, Refusal> {
+    async fn share(
+        &self,
+        share: Share,
+        places: &[usize],
+        class: Class,
+    ) -> Result<Embeddings, Refusal> {
         let at = usize::from(class == Class::Batch);
         let waiting = Count::up(&self.waiting[at]);
         let _turn = match class {
@@ -92,14 +117,22 @@ impl TextEncoder {
         self.steps.fetch_add(1, Ordering::Relaxed);
         let leash = Leash(Arc::default());
         let (encoder, gone) = (Arc::clone(&self.encoder), Gone(Arc::clone(&leash.0)));
-        let work = tokio::task::spawn_blocking(move || encoder.encode(&share, &gone));
+        let work = tokio::task::spawn_blocking(move || match share {
+            Share::Texts(texts) => encoder.encode(&texts, &gone),
+            Share::Pictures(pictures) => encoder.encode_pictures(&pictures, &gone),
+        });
         match work.await {
             Ok(Ok(rows)) => Ok(rows),
             Ok(Err(error @ EngineError::Tokenizer { .. })) => {
                 Err(Refusal::invalid("input", error.to_string()))
             }
+            Ok(Err(EngineError::Picture { number, what })) => {
+                let name = format!("input[{}].image", places[number]);
+                let message = format!("`{name}` is no picture that can be read: {what}");
+                Err(Refusal::invalid(name, message))
+            }
             Ok(Err(error)) => Err(Refusal::internal(error.to_string())),
-            Err(_) => Err(Refusal::internal("the encoder panicked on these texts")),
+            Err(_) => Err(Refusal::internal("the encoder panicked on these inputs")),
         }
     }
 
@@ -113,6 +146,29 @@ impl TextEncoder {
             ..Load::default()
         }
     }
+}
+
+/// The items by kind, some at a time, with their places among all.
+fn shares(items: Vec<Item>) -> Vec<(Vec<usize>, Share)> {
+    let (mut texts, mut pictures) = (Vec::new(), Vec::new());
+    for (place, item) in items.into_iter().enumerate() {
+        match item {
+            Item::Text(text) => texts.push((place, text)),
+            Item::Picture(file) => pictures.push((place, file)),
+        }
+    }
+    let texts = parts(texts, TEXTS).map(|(places, part)| (places, Share::Texts(part)));
+    let pictures = parts(pictures, PICTURES).map(|(places, part)| (places, Share::Pictures(part)));
+    texts.chain(pictures).collect()
+}
+
+/// Parts of `most` items, taken apart into places and items.
+fn parts<T>(items: Vec<(usize, T)>, most: usize) -> impl Iterator<Item = (Vec<usize>, Vec<T>)> {
+    let mut rest = items.into_iter().peekable();
+    std::iter::from_fn(move || {
+        rest.peek()?;
+        Some(rest.by_ref().take(most).unzip())
+    })
 }
 
 /// One more, as long as it lives.

@@ -30,7 +30,7 @@ mod state;
 mod tests;
 mod writing;
 
-pub use encoder::TextEncoder;
+pub use encoder::SharedEncoder;
 pub use endpoint::router;
 pub use error::WorkerError;
 pub use keys::Keys;

@@ -8,7 +8,7 @@ use mlk8s_engine::{Encoder, EngineError};
 use mlk8s_generate::{Device, Engine, EngineSettings, LoadSettings, Loaded, Pooling};
 use serde_json::{Value, json};
 
-use crate::encoder::TextEncoder;
+use crate::encoder::SharedEncoder;
 use crate::error::WorkerError;
 use crate::report;
 use crate::served::{Served, Vectors};
@@ -89,7 +89,7 @@ fn encoder_of(encoder: Encoder, path: &Path, settings: &Settings) -> Served {
     });
     let at_once = settings.threads.unwrap_or_else(rayon::current_num_threads);
     let nested = is_nested(&json_in(path, "config.json"));
-    let encoder = TextEncoder::new(encoder, at_once, settings.max_queued, nested);
+    let encoder = SharedEncoder::new(encoder, at_once, settings.max_queued, nested);
     Served::encoder(encoder, summary)
 }
 

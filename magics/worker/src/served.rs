@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use mlk8s_generate::{Engine, Pooling};
 use serde_json::Value;
 
-use crate::encoder::TextEncoder;
+use crate::encoder::SharedEncoder;
 use crate::refusal::Refusal;
 
 /// A model that is loaded.
@@ -22,8 +22,8 @@ pub struct Served {
 pub(crate) enum Kind {
     /// It writes text.
     Writer(Writer),
-    /// It turns texts into vectors.
-    Encoder(TextEncoder),
+    /// It turns texts, and pictures if it sees them, into vectors.
+    Encoder(SharedEncoder),
 }
 
 /// A decoder.
@@ -66,8 +66,8 @@ impl Served {
         Served::new(Kind::Writer(Writer { engine, vectors }), summary)
     }
 
-    /// An encoder of texts.
-    pub fn encoder(encoder: TextEncoder, summary: Value) -> Served {
+    /// An encoder of texts, and of pictures if it sees them.
+    pub fn encoder(encoder: SharedEncoder, summary: Value) -> Served {
         Served::new(Kind::Encoder(encoder), summary)
     }
 

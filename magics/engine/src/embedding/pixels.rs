@@ -1,13 +1,19 @@
-//! Image files to the patches that a vision tower takes: decode, resize, crop, scale, cut up.
+//! Pictures to the patches that a vision tower takes: decode, resize, crop, scale, cut up.
 
+use std::io::Cursor;
 use std::path::Path;
 
 use image::imageops::{self, FilterType};
-use image::{ImageReader, RgbImage};
+use image::{ImageReader, Limits, RgbImage};
 use serde::Deserialize;
 
 use super::settings::{read_json, unusable};
 use crate::error::EngineError;
+
+/// Pixels of a side at most, as the picture comes and when its shorter side has been resized.
+const MOST_SIDE: u32 = 1 << 14;
+/// Bytes of memory that decoding a picture may take: a small file can say that it is very large.
+const MOST_BYTES: u64 = 512 << 20;
 
 /// How images become patches.
 #[derive(Debug)]
@@ -77,36 +83,40 @@ impl Pixels {
         across * across
     }
 
-    /// Appends the patches of an image file, row by row, each as 3 × patch × patch numbers.
-    pub(super) fn read(&self, file: &Path, patches: &mut Vec<f32>) -> Result<(), EngineError> {
-        let reader = ImageReader::open(file)
-            .and_then(ImageReader::with_guessed_format)
-            .map_err(|source| EngineError::File {
-                path: file.to_owned(),
-                source,
-            })?;
-        let image = reader.decode().map_err(|error| EngineError::Image {
-            path: file.to_owned(),
-            what: error.to_string(),
-        })?;
-        self.cut(&self.square(&image.to_rgb8()), patches);
+    /// Appends the patches of a picture, given as the bytes of its file, row by row, each as 3 × patch × patch numbers. An
+    /// error says what is wrong with the picture.
+    pub(super) fn read(&self, file: &[u8], patches: &mut Vec<f32>) -> Result<(), String> {
+        let mut reader = ImageReader::new(Cursor::new(file))
+            .with_guessed_format()
+            .map_err(|error| error.to_string())?;
+        let mut limits = Limits::default();
+        limits.max_image_width = Some(MOST_SIDE);
+        limits.max_image_height = Some(MOST_SIDE);
+        limits.max_alloc = Some(MOST_BYTES);
+        reader.limits(limits);
+        let image = reader.decode().map_err(|error| error.to_string())?;
+        self.cut(&self.square(&image.to_rgb8())?, patches);
         Ok(())
     }
 
     /// Resizes the shorter side, cubic as in CLIP's own code, and takes the middle.
-    fn square(&self, image: &RgbImage) -> RgbImage {
+    fn square(&self, image: &RgbImage) -> Result<RgbImage, String> {
         let (width, height) = image.dimensions();
-        let longer = |long: u32, short: u32| {
-            (u64::from(self.shortest) * u64::from(long) / u64::from(short.max(1))) as u32
-        };
+        let (short, long) = (width.min(height), width.max(height));
+        let longer = u64::from(self.shortest) * u64::from(long) / u64::from(short.max(1));
+        if longer > u64::from(MOST_SIDE) {
+            return Err(format!(
+                "with {width} × {height} pixels it is too long for its width"
+            ));
+        }
         let (width, height) = if width <= height {
-            (self.shortest, longer(height, width))
+            (self.shortest, longer as u32)
         } else {
-            (longer(width, height), self.shortest)
+            (longer as u32, self.shortest)
         };
         let resized = imageops::resize(image, width, height, FilterType::CatmullRom);
         let (left, top) = ((width - self.side) / 2, (height - self.side) / 2);
-        imageops::crop_imm(&resized, left, top, self.side, self.side).to_image()
+        Ok(imageops::crop_imm(&resized, left, top, self.side, self.side).to_image())
     }
 
     fn cut(&self, image: &RgbImage, patches: &mut Vec<f32>) {

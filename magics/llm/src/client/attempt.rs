@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use uuid::Uuid;
 
 use super::{Learnt, Piece, Shared};
-use crate::call::{Answer, Call, Form, Kind, Usage};
+use crate::call::{Answer, Call, Form, Usage};
 use crate::endpoint::{Endpoint, Urgency};
 use crate::error::LlmError;
 use crate::http::{self, Cause, Failure, Reply};
@@ -39,7 +39,7 @@ impl Shared {
             let pass = gate.enter(call.class).await;
             let learnt = self.learnt(call);
             let body = call.body(learnt.form, learnt.usage_in_stream, tokens);
-            let mut row = self.new_row(call, &body.to_string(), attempt, wished);
+            let mut row = self.new_row(call, &call.told(&body), attempt, wished);
             row.reserved_usd = worst.unwrap_or(0.0);
             let (begun, limits) = (row.clone(), self.limits(call, worst)?);
             self.desk
@@ -118,11 +118,7 @@ impl Shared {
 
     /// The response as the ledger has it; vectors say nothing to a reader and are left out.
     fn response(&self, call: &Call, text: &str, answer: &Answer) -> String {
-        let text = if call.kind == Kind::Embedding {
-            ""
-        } else {
-            text
-        };
+        let text = if call.kind.makes_vectors() { "" } else { text };
         self.text(&response(text, &answer.finish_reason, answer.usage))
     }
 
@@ -137,7 +133,7 @@ impl Shared {
 
     /// Sets down that an earlier answer was used.
     pub(super) async fn note_reuse(&self, call: &Call, known: Answer) -> Result<Answer, LlmError> {
-        let body = call.body(Form::JsonSchema, true, 0).to_string();
+        let request = call.told(&call.body(Form::JsonSchema, true, 0));
         let row = Row {
             status: Status::Cached,
             response: self.response(call, &known.text, &known),
@@ -145,7 +141,7 @@ impl Shared {
             prompt_tokens: signed(known.usage.prompt),
             completion_tokens: signed(known.usage.completion),
             counted_by: known.counted_by.clone(),
-            ..self.new_row(call, &body, 1, Instant::now())
+            ..self.new_row(call, &request, 1, Instant::now())
         };
         let answer = Answer {
             id: row.id.clone(),
@@ -211,6 +207,12 @@ impl<'a> OpenRow<'a> {
         if let Some(usage) = counted.filter(|usage| usage.prompt + usage.completion > 0) {
             return (usage, "server".to_owned());
         }
+        // Vectors are no tokens, though they come as a text.
+        let text = if self.call.kind.makes_vectors() {
+            ""
+        } else {
+            text
+        };
         let (completion, encoding) = crate::count::tokens(&self.call.model, text);
         let usage = Usage {
             prompt: self.prompt_tokens as u64,
@@ -236,6 +238,7 @@ impl<'a> OpenRow<'a> {
             first: reply.first,
             total: reply.total,
             attempts,
+            truncated: reply.truncated,
             ..Answer::default()
         };
         if let Some(row) = self.take() {

@@ -1,13 +1,24 @@
-//! Vectors of many texts, some at a time.
+//! Vectors of many texts or pictures, some at a time.
 
-use super::Client;
+use std::cell::RefCell;
+use std::ops::Range;
+use std::path::Path;
+
+use super::many::STANDING;
+use super::{Client, picture};
 use crate::call::{Answer, Call, Kind, Message, Role};
 use crate::error::LlmError;
 
 /// Texts of one request.
 const TEXTS: usize = 64;
+/// Pictures of one request.
+const PICTURES: usize = 32;
+/// Bytes of the pictures of one request, where it is more than one.
+const PICTURE_BYTES: u64 = 4 << 20;
+/// Requests with pictures that are in memory at once.
+const STANDING_PICTURES: usize = 8;
 
-/// Vectors of texts.
+/// Vectors of texts or pictures.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Embedded {
     /// Row by row, in the order of the texts.
@@ -16,15 +27,24 @@ pub struct Embedded {
     pub n_dims: usize,
     /// Tokens that the server counted.
     pub n_tokens: u64,
+    /// Texts that were longer than the model reads, where the server says so.
+    pub n_truncated: u64,
     /// US dollars that were paid.
     pub usd: f64,
     /// Requests that were answered from the cache.
     pub n_reused: usize,
 }
 
+/// Whom to tell how many are done, and who says that it is enough.
+struct Watch<'a> {
+    stop: &'a (dyn Fn() -> bool + Sync),
+    report: &'a mut dyn FnMut(usize),
+}
+
 impl Client {
     /// The vectors of `texts`, asked for as `pattern` says; `report` is told how many texts are done. What was answered
-    /// is kept: the same texts cost nothing a second time.
+    /// is kept: the same texts cost nothing a second time. A process of this machine is asked again: it costs nothing, and
+    /// its address is another one next time.
     pub fn embed<T: AsRef<str>>(
         &self,
         pattern: &Call,
@@ -32,54 +52,138 @@ impl Client {
         stop: &(dyn Fn() -> bool + Sync),
         report: &mut dyn FnMut(usize),
     ) -> Result<Embedded, LlmError> {
-        let parts: Vec<&[T]> = texts.chunks(TEXTS).collect();
-        let calls = parts.iter().enumerate().map(|(at, part)| {
-            let mut call = pattern.clone();
-            call.kind = Kind::Embedding;
-            call.stream = false;
-            call.reuse = true;
-            let message = |text: &T| Message {
-                role: Role::User,
-                content: text.as_ref().to_owned(),
-            };
-            call.messages = part.iter().map(message).collect();
-            (at, call)
+        let parts = parts(texts.iter().map(|_| 0), TEXTS, 0);
+        let calls = parts.iter().map(|part| {
+            let contents = texts[part.clone()]
+                .iter()
+                .map(|text| text.as_ref().to_owned());
+            call(pattern, Kind::Embedding, contents)
         });
+        let name = &pattern.endpoint.name;
+        self.vectors(name, &parts, calls, STANDING, &mut Watch { stop, report })
+            .map_err(|(_, error)| error)
+    }
+
+    /// The vectors of the pictures in `files`, as [`Client::embed`] has those of texts. Files are read when their turn
+    /// comes, and sent in requests of a few megabytes.
+    pub fn embed_pictures<P: AsRef<Path>>(
+        &self,
+        pattern: &Call,
+        files: &[P],
+        stop: &(dyn Fn() -> bool + Sync),
+        report: &mut dyn FnMut(usize),
+    ) -> Result<Embedded, LlmError> {
+        let size = |file: &P| std::fs::metadata(file).map_or(0, |about| about.len());
+        let parts = parts(files.iter().map(size), PICTURES, PICTURE_BYTES);
+        let unreadable = RefCell::new(None);
+        let calls = parts.iter().map_while(|part| {
+            let files = files[part.clone()].iter();
+            let uris: Result<Vec<String>, LlmError> =
+                files.map(|file| picture::uri(file.as_ref())).collect();
+            match uris {
+                Ok(uris) => Some(call(pattern, Kind::Pictures, uris)),
+                Err(error) => {
+                    unreadable.replace(Some(error));
+                    None
+                }
+            }
+        });
+        let mut watch = Watch { stop, report };
+        let name = &pattern.endpoint.name;
+        let made = self.vectors(name, &parts, calls.fuse(), STANDING_PICTURES, &mut watch);
+        if let Some(error) = unreadable.take() {
+            return Err(error);
+        }
+        made.map_err(|(part, error)| picture::named(error, &files[part]))
+    }
+
+    /// Makes `calls` of `endpoint`, one for each of `parts`; an error comes with the part that it is about.
+    fn vectors(
+        &self,
+        endpoint: &str,
+        parts: &[Range<usize>],
+        calls: impl Iterator<Item = Call>,
+        standing: usize,
+        watch: &mut Watch<'_>,
+    ) -> Result<Embedded, (Range<usize>, LlmError)> {
         let mut answers: Vec<Option<Answer>> = parts.iter().map(|_| None).collect();
         let (mut failure, mut done) = (None, 0);
-        self.ask_many(calls, stop, &mut |at, answer| match answer {
-            Ok(answer) => {
-                done += parts[at].len();
-                answers[at] = Some(answer);
-                report(done);
-                true
-            }
-            Err(error) => {
-                failure.get_or_insert(error);
-                false
-            }
-        });
-        if let Some(error) = failure {
-            return Err(error);
+        let calls = calls.enumerate();
+        self.ask_standing(
+            standing,
+            calls,
+            watch.stop,
+            &mut |at, answer| match answer {
+                Ok(answer) => {
+                    done += parts[at].len();
+                    answers[at] = Some(answer);
+                    (watch.report)(done);
+                    true
+                }
+                Err(error) => {
+                    failure.get_or_insert((parts[at].clone(), error));
+                    false
+                }
+            },
+        );
+        if let Some(failure) = failure {
+            return Err(failure);
         }
         let mut out = Embedded::default();
         for (answer, part) in answers.into_iter().zip(parts) {
-            out.take(&answer.ok_or(LlmError::Cancelled)?, part.len(), pattern)?;
+            answer
+                .ok_or(LlmError::Cancelled)
+                .and_then(|answer| out.take(&answer, part.len(), endpoint))
+                .map_err(|error| (part.clone(), error))?;
         }
         Ok(out)
     }
 }
 
+/// A call for the vectors of `contents`.
+fn call(pattern: &Call, kind: Kind, contents: impl IntoIterator<Item = String>) -> Call {
+    let message = |content| Message {
+        role: Role::User,
+        content,
+    };
+    Call {
+        kind,
+        stream: false,
+        reuse: pattern.endpoint.process.is_none(),
+        messages: contents.into_iter().map(message).collect(),
+        ..pattern.clone()
+    }
+}
+
+/// Neighbours of which there are `most` at most, and which have `bytes` together at most or are alone.
+fn parts(sizes: impl Iterator<Item = u64>, most: usize, bytes: u64) -> Vec<Range<usize>> {
+    let mut parts: Vec<Range<usize>> = Vec::new();
+    let mut sum = 0;
+    for (at, size) in sizes.enumerate() {
+        match parts.last_mut() {
+            Some(part) if part.len() < most && sum + size <= bytes => {
+                part.end = at + 1;
+                sum += size;
+            }
+            _ => {
+                parts.push(at..at + 1);
+                sum = size;
+            }
+        }
+    }
+    parts
+}
+
 impl Embedded {
     /// Adds the rows of `answer`, which must be `n`.
-    fn take(&mut self, answer: &Answer, n: usize, pattern: &Call) -> Result<(), LlmError> {
+    fn take(&mut self, answer: &Answer, n: usize, endpoint: &str) -> Result<(), LlmError> {
         let garbled = |why: String| LlmError::Garbled {
-            endpoint: pattern.endpoint.name.clone(),
+            endpoint: endpoint.to_owned(),
             why,
         };
         let lines: Vec<&str> = answer.text.lines().collect();
         if lines.len() != n {
-            return Err(garbled(format!("{} vectors for {n} texts", lines.len())));
+            return Err(garbled(format!("{} vectors for {n} inputs", lines.len())));
         }
         for line in lines {
             let bytes = hex::decode(line).map_err(|error| garbled(error.to_string()))?;
@@ -99,8 +203,25 @@ impl Embedded {
             self.values.extend(row);
         }
         self.n_tokens += answer.usage.prompt;
+        self.n_truncated += answer.truncated;
         self.usd += answer.usd.unwrap_or(0.0);
         self.n_reused += usize::from(answer.reused);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_are_neither_long_nor_heavy() {
+        let sizes = [1, 2, 3, 9, 1, 1, 1, 1, 1];
+        assert_eq!(
+            parts(sizes.into_iter(), 4, 5),
+            [0..2, 2..3, 3..4, 4..8, 8..9]
+        );
+        assert_eq!(parts([0; 5].into_iter(), 2, 0), [0..2, 2..4, 4..5]);
+        assert!(parts(std::iter::empty(), 2, 0).is_empty());
     }
 }

@@ -10,13 +10,25 @@ use crate::call::{Answer, Call};
 use crate::error::LlmError;
 
 /// Calls that stand at the gate at most.
-const STANDING: usize = 96;
+pub(super) const STANDING: usize = 96;
 
 impl Client {
-    /// Makes all `calls` and hands each result over, on this thread; `calls` may yield more after a result has come. When `each` says no, nothing more is sent; what is
-    /// under way is waited for, because it is paid for. When `stop` says so, that is given up, too.
+    /// Makes all `calls` and hands each result over, on this thread; `calls` may yield more after a result has come. When
+    /// `each` says no, nothing more is sent; what is under way is waited for, because it is paid for. When `stop` says so,
+    /// that is given up, too.
     pub fn ask_many<K: Send + 'static>(
         &self,
+        calls: impl IntoIterator<Item = (K, Call)>,
+        stop: &(dyn Fn() -> bool + Sync),
+        each: &mut dyn FnMut(K, Result<Answer, LlmError>) -> bool,
+    ) {
+        self.ask_standing(STANDING, calls, stop, each);
+    }
+
+    /// As [`Client::ask_many`], with at most `most` calls in memory.
+    pub(super) fn ask_standing<K: Send + 'static>(
+        &self,
+        most: usize,
         calls: impl IntoIterator<Item = (K, Call)>,
         stop: &(dyn Fn() -> bool + Sync),
         each: &mut dyn FnMut(K, Result<Answer, LlmError>) -> bool,
@@ -27,7 +39,7 @@ impl Client {
         self.runtime.block_on(async {
             let mut standing = JoinSet::new();
             loop {
-                while goes_on && standing.len() < STANDING {
+                while goes_on && standing.len() < most {
                     let Some((key, call)) = calls.next() else {
                         break;
                     };

@@ -58,5 +58,9 @@ fn tokens(engine: &Engine, input: Input) -> Result<Vec<u32>, Refusal> {
     match input {
         Input::Tokens(tokens) => Ok(tokens),
         Input::Text(words) => writing::tokens(engine, &words, true, "prompt"),
+        Input::Picture(_) => Err(Refusal::unsupported(
+            "prompt",
+            "this model writes, and does not see pictures",
+        )),
     }
 }

@@ -1,4 +1,4 @@
-//! `POST /v1/embeddings`: vectors of texts.
+//! `POST /v1/embeddings`: vectors of texts, and of pictures where the model sees them.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::inputs::{self, Input};
 use crate::call::{Call, Tokens};
-use crate::encoder::{Leash, TextEncoder};
+use crate::encoder::{Item, Leash, SharedEncoder};
 use crate::fields::{Fields, wrong};
 use crate::refusal::Refusal;
 use crate::served::{Kind, Served, Writer};
@@ -47,7 +47,12 @@ pub(super) async fn answer(
             ));
         }
     };
-    let inputs = inputs::read("input", fields.required("input")?)?;
+    fields.refuse(
+        &["messages"],
+        "a picture is an `{\"image\": …}` among the inputs",
+    )?;
+    // Pictures in base64 may be many megabytes, and others are to be answered meanwhile.
+    let inputs = tokio::task::block_in_place(|| inputs::read("input", fields.required("input")?))?;
     let dimensions = fields.count("dimensions", 1..=1 << 20)?;
     let deadline = Instant::from_std(call.deadline());
     let vectors = tokio::time::timeout_at(deadline, vectors(&server, &loaded, inputs, class))
@@ -91,26 +96,36 @@ async fn vectors(
 }
 
 async fn encoded(
-    encoder: &TextEncoder,
+    encoder: &SharedEncoder,
     inputs: Vec<Input>,
     class: Class,
 ) -> Result<Vectors, Refusal> {
-    let texts = inputs
-        .into_iter()
-        .map(|input| match input {
-            Input::Text(text) => Ok(text),
-            Input::Tokens(_) => Err(Refusal::unsupported(
-                "input",
-                "this model has a tokenizer of its own: send texts, not token ids",
-            )),
-        })
-        .collect::<Result<Vec<_>, _>>()?;
-    let rows = encoder.encode(texts, class).await?;
+    let sees = encoder.info().images;
+    let item = |(at, input)| match input {
+        Input::Text(text) => Ok(Item::Text(text)),
+        Input::Picture(file) if sees => Ok(Item::Picture(file)),
+        Input::Picture(_) => Err(blind(at)),
+        Input::Tokens(_) => Err(Refusal::unsupported(
+            "input",
+            "this model has a tokenizer of its own: send texts, not token ids",
+        )),
+    };
+    let items = inputs.into_iter().enumerate().map(item);
+    let items = items.collect::<Result<Vec<_>, _>>()?;
+    let rows = encoder.encode(items, class).await?;
     Ok(Vectors {
         tokens: rows.n_tokens as usize,
         cut: rows.n_truncated,
         rows: rows.rows().map(<[f32]>::to_vec).collect(),
     })
+}
+
+/// Input number `at` is a picture, and the model knows texts only.
+fn blind(at: usize) -> Refusal {
+    Refusal::unsupported(
+        format!("input[{at}].image"),
+        "this model does not see pictures: load a CLIP model",
+    )
 }
 
 /// Vectors of a decoder, of length 1.
@@ -131,12 +146,14 @@ async fn hidden(
         ));
     };
     let sequences = tokio::task::block_in_place(|| {
-        let tokens = |input| match input {
+        let tokens = |(at, input)| match input {
             Input::Tokens(tokens) => Ok(tokens),
             Input::Text(words) => writing::tokens(&writer.engine, &words, true, "input"),
+            Input::Picture(_) => Err(blind(at)),
         };
         inputs
             .into_iter()
+            .enumerate()
             .map(tokens)
             .collect::<Result<Vec<_>, _>>()
     })?;

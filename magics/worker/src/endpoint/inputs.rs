@@ -1,6 +1,7 @@
-//! Texts of a request: a string, several, token ids, or several lists of those.
+//! Inputs of a request: a string, several, token ids, several lists of those, and pictures.
 
-use serde_json::Value;
+use base64::Engine as _;
+use serde_json::{Map, Value};
 
 use crate::fields::wrong;
 use crate::refusal::Refusal;
@@ -9,14 +10,18 @@ use crate::refusal::Refusal;
 const MOST: usize = 2048;
 /// What an input can be.
 const WANTED: &str = "a string, token ids, or an array of one of these";
+/// How a picture is sent.
+const PICTURE: &str = "a picture is sent as `{\"image\": \"data:image/png;base64,…\"}`";
 
-/// One text.
+/// One input.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Input {
-    /// In letters.
+    /// A text in letters.
     Text(String),
-    /// In the model's tokens.
+    /// A text in the model's tokens.
     Tokens(Vec<u32>),
+    /// A picture, as the bytes of its file.
+    Picture(Vec<u8>),
 }
 
 /// Reads the field `name`.
@@ -33,24 +38,64 @@ pub(super) fn read(name: &str, value: &Value) -> Result<Vec<Input>, Refusal> {
     }
     if items.len() > MOST {
         let message = format!(
-            "`{name}` has {} texts, and {MOST} are read at most",
+            "`{name}` has {} inputs, and {MOST} are read at most",
             items.len()
         );
         return Err(Refusal::invalid(name, message));
     }
-    items
-        .iter()
-        .enumerate()
-        .map(|(at, item)| match item {
+    let item = |(at, item): (usize, &Value)| {
+        let name = format!("{name}[{at}]");
+        match item {
             Value::String(text) => Ok(Input::Text(text.clone())),
-            Value::Array(ids) => Ok(Input::Tokens(tokens(&format!("{name}[{at}]"), ids)?)),
-            other => Err(wrong(
-                &format!("{name}[{at}]"),
-                "a string or token ids",
-                other,
-            )),
-        })
-        .collect()
+            Value::Array(ids) => Ok(Input::Tokens(tokens(&name, ids)?)),
+            Value::Object(parts) => object(&name, parts),
+            other => Err(wrong(&name, "a string or token ids", other)),
+        }
+    };
+    items.iter().enumerate().map(item).collect()
+}
+
+/// `{"text": …}` or `{"image": …}`, as Jina's API has it.
+fn object(name: &str, parts: &Map<String, Value>) -> Result<Input, Refusal> {
+    let mut parts = parts.iter();
+    match (parts.next(), parts.next()) {
+        (Some((part, Value::String(value))), None) if part == "text" => {
+            Ok(Input::Text(value.clone()))
+        }
+        (Some((part, Value::String(value))), None) if part == "image" => {
+            picture(&format!("{name}.image"), value).map(Input::Picture)
+        }
+        _ => {
+            let message = format!("`{name}` must have one field, `text` or `image`: {PICTURE}");
+            Err(Refusal::invalid(name, message))
+        }
+    }
+}
+
+/// The bytes of a picture: base64 (RFC 4648), or a `data:` URI (RFC 2397) of it.
+fn picture(name: &str, value: &str) -> Result<Vec<u8>, Refusal> {
+    let data = match value.strip_prefix("data:") {
+        Some(rest) => {
+            let (kind, data) = rest.split_once(',').unwrap_or((rest, ""));
+            if !(kind.starts_with("image/") && kind.ends_with(";base64")) {
+                let message = format!("`{name}` is no picture in base64: {PICTURE}");
+                return Err(Refusal::invalid(name, message));
+            }
+            data
+        }
+        None if value.contains("://") => {
+            let message = format!("`{name}` is an address, and nothing is fetched: {PICTURE}");
+            return Err(Refusal::unsupported(name, message));
+        }
+        None => value,
+    };
+    let bytes = base64::engine::general_purpose::STANDARD
+        .decode(data)
+        .map_err(|error| Refusal::invalid(name, format!("`{name}` is no base64: {error}")))?;
+    if bytes.is_empty() {
+        return Err(Refusal::invalid(name, format!("`{name}` is empty")));
+    }
+    Ok(bytes)
 }
 
 fn tokens(name: &str, ids: &[Value]) -> Result<Vec<u32>, Refusal> {
@@ -90,6 +135,66 @@ mod tests {
     }
 
     #[test]
+    fn a_picture_is_the_bytes_of_its_file() {
+        let both = json!([
+            { "text": "a" }, { "image": "data:image/png;base64,AAEC" }, { "image": "AAEC" }, "b"
+        ]);
+        let picture = || Input::Picture(vec![0, 1, 2]);
+        let [a, b] = ["a", "b"].map(|text| Input::Text(text.to_owned()));
+        assert_eq!(read("input", &both).unwrap(), [a, picture(), picture(), b]);
+    }
+
+    #[test]
+    fn what_is_no_picture_is_named() {
+        for (value, param, message) in [
+            (json!({}), "input[1]", "one field, `text` or `image`"),
+            (
+                json!({ "text": "a", "image": "AAEC" }),
+                "input[1]",
+                "one field",
+            ),
+            (json!({ "image": { "url": "a" } }), "input[1]", "one field"),
+            (json!({ "video": "AAEC" }), "input[1]", "one field"),
+            (json!({ "image": "" }), "input[1].image", "is empty"),
+            (
+                json!({ "image": "data:image/png;base64," }),
+                "input[1].image",
+                "is empty",
+            ),
+            (
+                json!({ "image": "data:image/png;base64,!" }),
+                "input[1].image",
+                "no base64",
+            ),
+            (
+                json!({ "image": "data:image/png,AAEC" }),
+                "input[1].image",
+                "no picture in base64",
+            ),
+            (
+                json!({ "image": "data:text/plain;base64,AAEC" }),
+                "input[1].image",
+                "no picture",
+            ),
+            (json!({ "image": "data:" }), "input[1].image", "no picture"),
+            (
+                json!({ "image": "https://a.example/b.png" }),
+                "input[1].image",
+                "nothing is fetched",
+            ),
+            (
+                json!({ "image": "file:///etc/passwd" }),
+                "input[1].image",
+                "nothing is fetched",
+            ),
+        ] {
+            let refusal = read("input", &json!(["a", value])).unwrap_err();
+            assert_eq!(refusal.body()["error"]["param"], param, "{value}");
+            assert!(refusal.message.contains(message), "{}", refusal.message);
+        }
+    }
+
+    #[test]
     fn anything_else_is_refused() {
         let message = |value: Value| read("input", &value).unwrap_err().message;
         assert_eq!(message(json!([])), "`input` is empty");
@@ -100,6 +205,6 @@ mod tests {
             "`input[1]` must be a string or token ids, not 1"
         );
         assert!(message(json!({ "text": "a" })).starts_with("`input` must be a string"));
-        assert!(message(json!(vec!["a"; 2049])).starts_with("`input` has 2049 texts"));
+        assert!(message(json!(vec!["a"; 2049])).starts_with("`input` has 2049 inputs"));
     }
 }

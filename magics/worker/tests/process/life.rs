@@ -5,6 +5,8 @@ use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use mlk8s_engine::{Encoder, Unwatched};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -154,6 +156,89 @@ fn an_encoder_is_served_until_sigterm() {
 
     worker.signal(Signal::SIGTERM);
     assert_eq!(worker.exit(), 0);
+}
+
+/// PNG files, a gradient and a wide one in two colours.
+const PICTURES: [&str; 2] = [
+    "iVBORw0KGgoAAAANSUhEUgAAAAwAAAAMCAIAAADZF8uwAAAA4UlEQVR42g3KQQEAUQRAwR9CCCGEcH5nIYQQQgghhBBmd87z3kMe+rCHP+KRj3r0Yx77uMd7gggqmOBCCCmU0MIIK5z8SRFFFVNcCSWVUloZZZXTPxliqGGGG2GkUUYbY6xx9idHHHXMcSecdMppZ5x1zv8USKCBBR5EkEEFHUywwcWfEkk0scSTSDKppJNJNrn8UyGFFlZ4EUUWVXQxxRZXf2qk0cYab6LJpppuptnm+k+DDDrY4EMMOdTQwww73PxpkUUXW3yJJZdaeplll9s/HXLoYYcfceRRRx9z7HHHB1larmE4V9OTAAAAAElFTkSuQmCC",
+    "iVBORw0KGgoAAAANSUhEUgAAABQAAAAMCAIAAADtbgqsAAAAGUlEQVR42mP4z8CAB+GV/M8wqnlU8+DVDADft+8R6EdHoQAAAABJRU5ErkJggg==",
+];
+
+/// Embeds `input`.
+fn embed(port: u64, input: &Value) -> (u16, Value) {
+    let body = json!({ "input": input }).to_string();
+    ask(port, "POST", "/v1/embeddings", &body)
+}
+
+#[test]
+fn pictures_are_embedded_beside_texts() {
+    let model = tiny::clip();
+    let mut worker = Worker::start(model.path(), &[]);
+    let ready = worker.last("ready");
+    assert_eq!(ready["summary"]["images"], true);
+    let port = ready["port"].as_u64().unwrap();
+
+    let encoder = Encoder::load(model.path()).unwrap();
+    let files = PICTURES.map(|picture| STANDARD.decode(picture).unwrap());
+    let pictures = encoder.encode_pictures(&files, &Unwatched).unwrap();
+    let texts = encoder.encode(&["a b", "c"], &Unwatched).unwrap();
+    let [first, second] = PICTURES.map(|picture| format!("data:image/png;base64,{picture}"));
+    // More than are decoded at a time, and the last ones among texts.
+    let mut input = vec![json!({ "image": first }); 20];
+    input.extend([
+        json!("a b"),
+        json!({ "image": second }),
+        json!({ "text": "c" }),
+    ]);
+    let (status, answer) = embed(port, &json!(input));
+    assert_eq!(status, 200, "{answer}");
+    let wanted = std::iter::repeat_n(pictures.row(0), 20).chain([
+        texts.row(0),
+        pictures.row(1),
+        texts.row(1),
+    ]);
+    for (index, row) in wanted.enumerate() {
+        let found = &answer["data"][index]["embedding"];
+        let found: Vec<f32> = serde_json::from_value(found.clone()).unwrap();
+        assert!(
+            found.iter().zip(row).all(|(a, b)| (a - b).abs() < 1e-6),
+            "{index}: {found:?} {row:?}"
+        );
+    }
+    let patches = u64::from(tiny::SIDE / 4).pow(2) + 1;
+    assert_eq!(
+        answer["usage"]["prompt_tokens"],
+        21 * patches + texts.n_tokens
+    );
+
+    // A broken one is named by its number among all.
+    input[19] = json!({ "image": &PICTURES[0][..40] });
+    let (status, refused) = embed(port, &json!(input));
+    assert_eq!(
+        (status, &refused["error"]["param"]),
+        (400, &json!("input[19].image"))
+    );
+    let remote = embed(port, &json!([{ "image": "http://a.example/b.png" }]));
+    assert_eq!(
+        (remote.0, &remote.1["error"]["code"]),
+        (400, &json!("unsupported_parameter"))
+    );
+    assert_eq!(embed(port, &json!([{ "image": first }])).0, 200);
+}
+
+#[test]
+fn a_model_of_texts_does_not_see_pictures() {
+    let model = tiny::bert();
+    let mut worker = Worker::start(model.path(), &[]);
+    let port = worker.last("ready")["port"].as_u64().unwrap();
+    let input = json!(["a", { "image": PICTURES[0] }]);
+    let (status, refused) = embed(port, &input);
+    assert_eq!(
+        (status, &refused["error"]["param"]),
+        (400, &json!("input[1].image"))
+    );
+    let message = refused["error"]["message"].as_str().unwrap();
+    assert!(message.contains("CLIP"), "{message}");
 }
 
 #[test]

@@ -242,3 +242,50 @@ fn the_middle_of_a_wide_image_counts() {
     let broken = encoder.encode_images(&files, &Unwatched);
     assert!(matches!(broken, Err(EngineError::Image { path, .. }) if path == files[2]));
 }
+
+#[test]
+fn pictures_are_as_their_files_and_named_by_number() {
+    let tiny = clip();
+    let encoder = Encoder::load(tiny.path()).unwrap();
+    let path = tiny.path().join("a.png");
+    let save = |width: u32, height: u32| {
+        RgbImage::from_fn(width, height, |x, y| image::Rgb([x as u8, y as u8, 9]))
+            .save(&path)
+            .unwrap();
+        std::fs::read(&path).unwrap()
+    };
+    let good = save(90, 60);
+    let wanted = encoder.encode_images(&[&path], &Unwatched).unwrap();
+    let found = encoder
+        .encode_pictures(&[&good, &good], &Unwatched)
+        .unwrap();
+    assert_eq!((found.row(1), found.n_rows()), (wanted.row(0), 2));
+    let short = good[..good.len() / 2].to_vec();
+    let thin = save(4000, 1);
+    // A sound header that promises 60,000 × 60,000 pixels: IHDR and its checksum are bytes 12 to 33.
+    let mut vast = good.clone();
+    vast[16..24].copy_from_slice(&[0, 0, 234, 96, 0, 0, 234, 96]);
+    let sum = crc32(&vast[12..29]);
+    vast[29..33].copy_from_slice(&sum.to_be_bytes());
+    for broken in [short, thin, vast, b"no picture".to_vec(), Vec::new()] {
+        let failed = encoder.encode_pictures(&[&good, &broken], &Unwatched);
+        assert!(
+            matches!(failed, Err(EngineError::Picture { number: 1, .. })),
+            "{failed:?}"
+        );
+    }
+    let bert = Tiny::bert("", "bert");
+    let encoder = Encoder::load(bert.path()).unwrap();
+    let blind = encoder.encode_pictures(&[&good], &Unwatched);
+    assert!(matches!(blind, Err(EngineError::NoImages { .. })));
+}
+
+/// The checksum of PNG chunks (ISO 3309), bit by bit.
+fn crc32(bytes: &[u8]) -> u32 {
+    let step = |sum: u32, byte: &u8| {
+        (0..8).fold(sum ^ u32::from(*byte), |sum, _| {
+            (sum >> 1) ^ (0xedb8_8320 & (sum & 1).wrapping_neg())
+        })
+    };
+    !bytes.iter().fold(u32::MAX, step)
+}
