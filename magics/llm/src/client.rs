@@ -186,7 +186,7 @@ impl Client {
 
     /// The most that `call` can cost, by today's prices; `None` when its model has no price.
     pub fn worst_case(&self, call: &Call) -> Option<f64> {
-        self.shared.worst_case(call).1
+        self.shared.worst_case(call)
     }
 
     /// Calls to `endpoint` that are let through at once at present.
@@ -229,19 +229,25 @@ impl Shared {
             .map(|(list, price)| (price, list.id.as_str()))
     }
 
-    /// Tokens of the request as we count them, and the most that the call can cost.
-    fn worst_case(&self, call: &Call) -> (usize, Option<f64>) {
-        let tokens = if call.kind == Kind::Pictures {
+    /// Tokens of the request as we count them, which takes longer than sending it; most servers count, too.
+    fn tokens(call: &Call) -> usize {
+        if call.kind == Kind::Pictures {
             // No server counts more than one token for four letters of a picture in base64; most count far fewer.
-            call.texts().iter().map(|(_, uri)| uri.len() / 4).sum()
-        } else {
-            crate::count::messages(&call.model, &call.texts()).0
-        };
-        let worst = self.price(call).map(|(price, _)| {
-            let most = call.max_tokens.map(u64::from).or(price.max_output);
-            crate::price::worst_case(price, tokens as u64, most.unwrap_or(UNLIMITED))
-        });
-        (tokens, worst)
+            return call.texts().iter().map(|(_, uri)| uri.len() / 4).sum();
+        }
+        crate::count::messages(&call.model, &call.texts()).0
+    }
+
+    /// The most that the call can cost.
+    fn worst_case(&self, call: &Call) -> Option<f64> {
+        let (price, _) = self.price(call)?;
+        let most = call.max_tokens.map(u64::from).or(price.max_output);
+        let tokens = Self::tokens(call) as u64;
+        Some(crate::price::worst_case(
+            price,
+            tokens,
+            most.unwrap_or(UNLIMITED),
+        ))
     }
 
     async fn answer(

@@ -29,7 +29,7 @@ impl Shared {
         on_piece: &(dyn Fn(Piece<'_>) + Sync),
     ) -> Result<Answer, LlmError> {
         let wished = Instant::now();
-        let (tokens, worst) = self.worst_case(call);
+        let (worst, tokens) = (self.worst_case(call), counted(call));
         let key = call.endpoint.key()?;
         let url = format!("{}/{}", call.endpoint.url, call.kind.path());
         let gate = self.gate(&call.endpoint);
@@ -45,7 +45,7 @@ impl Shared {
             self.desk
                 .ask(move |ledger| ledger.begin(&begun, &limits))
                 .await?;
-            let open = OpenRow::new(self, call, row, tokens);
+            let open = OpenRow::new(self, call, row);
             let on_text = |text: &str| {
                 open.hear(text);
                 on_piece(Piece::Text(text));
@@ -158,6 +158,15 @@ impl Shared {
     }
 }
 
+/// Tokens of the request, where the server's limit counts them.
+fn counted(call: &Call) -> usize {
+    if call.endpoint.total_max_tokens {
+        Shared::tokens(call)
+    } else {
+        0
+    }
+}
+
 /// A row whose call is under way. When it is dropped before it is settled, the call was stopped.
 struct OpenRow<'a> {
     shared: &'a Shared,
@@ -165,18 +174,16 @@ struct OpenRow<'a> {
     row: Mutex<Option<Row>>,
     /// What came of the text.
     text: Mutex<String>,
-    prompt_tokens: usize,
     sent: Instant,
 }
 
 impl<'a> OpenRow<'a> {
-    fn new(shared: &'a Shared, call: &'a Call, row: Row, prompt_tokens: usize) -> OpenRow<'a> {
+    fn new(shared: &'a Shared, call: &'a Call, row: Row) -> OpenRow<'a> {
         OpenRow {
             shared,
             call,
             row: Mutex::new(Some(row)),
             text: Mutex::default(),
-            prompt_tokens,
             sent: Instant::now(),
         }
     }
@@ -215,7 +222,7 @@ impl<'a> OpenRow<'a> {
         };
         let (completion, encoding) = crate::count::tokens(&self.call.model, text);
         let usage = Usage {
-            prompt: self.prompt_tokens as u64,
+            prompt: Shared::tokens(self.call) as u64,
             cached: 0,
             completion: completion as u64,
         };
