@@ -223,3 +223,52 @@ def test_minilm_is_loaded_as_an_endpoint(started):
 let dot = |x: Series, y: Series| (x.f32().unwrap() * y.f32().unwrap()).sum().unwrap();
 (0..3).map(|n| dot(a.list().unwrap().get_as_series(n).unwrap(), b.list().unwrap().get_as_series(n).unwrap())).fold(1f32, f32::min) > 0.9999"""
     assert kernel.value(same) == "true"
+
+
+WORDS = 'let words = df!("text" => ["a king", "a queen", "bread and butter"])?;'
+
+
+def test_vectors_come_from_a_process_that_starts_when_it_is_wanted(started):
+    kernel, other = started(), started()
+    for one in (kernel, other):
+        assert one.run(WORDS).ok
+        talk = one.run("%embed words")
+        assert talk.ok, talk
+    # Both notebooks have the same one, which is no endpoint.
+    (process,) = workers(kernel)
+    assert not workers(other) and "for vectors" in other.run("%model ls").result
+    assert not kernel.run("%%ask\nWho are you?").ok
+    # Whether it was killed or unloaded, the next use starts it again.
+    process.kill()
+    assert kernel.run("%embed words").ok
+    (process,) = workers(kernel)
+    assert kernel.run("%model unload").ok and not workers(kernel)
+    assert kernel.run("%embed words").ok
+    # One that is loaded by that name takes its place, and is an endpoint.
+    assert kernel.run("%model load minilm").ok
+    loaded = workers(kernel)
+    assert len(loaded) == 1 and kernel.run("%embed words --model minilm@minilm").ok
+    assert kernel.run("%embed words").ok and workers(kernel) == loaded
+
+
+def test_a_process_that_dies_over_its_vectors_is_started_again(started, tmp_path):
+    kernel = started()
+    assert kernel.run(WORDS).ok and kernel.run("%embed words").ok
+    (process,) = workers(kernel)
+    process.suspend()
+    talk = kernel.send("%embed words")
+    port = int(record(tmp_path, "minilm")["url"].split(":")[2].split("/")[0])
+    lines = kernel.process.net_connections
+    wait_until(lambda: any(line.raddr and line.raddr.port == port for line in lines()))
+    process.kill()
+    kernel.finish(talk)
+    assert talk.ok, talk
+    assert [process] != workers(kernel)
+
+
+def test_a_model_that_only_writes_makes_no_vectors(started):
+    kernel = started()
+    assert kernel.run(WORDS).ok
+    talk = kernel.run(f"%embed words --model {TINY}")
+    assert not talk.ok and "writes text" in str(talk.error), talk
+    assert not workers(kernel)

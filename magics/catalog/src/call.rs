@@ -66,16 +66,6 @@ pub(crate) struct Watcher<'a> {
     pub(crate) progress: &'a dyn Progress,
 }
 
-impl mlk8s_engine::Watch for Watcher<'_> {
-    fn step(&self, done: usize, total: usize, what: &str) {
-        self.progress.report(done, total, what);
-    }
-
-    fn cancelled(&self) -> bool {
-        self.cancel.is_raised()
-    }
-}
-
 impl mlk8s_search::Watch for Watcher<'_> {
     fn stopped(&self) -> bool {
         self.cancel.is_raised()

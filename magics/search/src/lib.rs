@@ -18,7 +18,7 @@ pub use date::Date;
 pub use error::SearchError;
 pub use index::{Added, Compacted, Index, Stats, Vectors};
 pub use item::{Item, Kind, Value};
-pub use passage::best_sentence;
+pub use passage::{best_sentence, sentences_of};
 pub use query::{Hit, Mode, Passage, Query, Ranked, Results, Rocchio};
 pub use settings::{Language, Nearest, Settings};
 pub use vectors::{Recall, Scan};

@@ -17,25 +17,30 @@ const ABBREVIATIONS: &[&str] = &[
     "no", "prof", "sec", "sr", "st", "vs", "vol", "pp",
 ];
 
-/// The sentence of an item's text that is most like a query; `embed` gives n×dims values for n sentences.
+/// The sentences of an item's text, in order: [`best_sentence`] wants a vector of each.
+pub fn sentences_of(item: &Item) -> Vec<&str> {
+    let spans = sentences(&item.text).into_iter();
+    spans.map(|span| &item.text[span]).collect()
+}
+
+/// The sentence of an item's text that is most like a query; `values` are n×dims, for n [`sentences_of`] the item.
 ///
 /// None if the text is empty. The error tells of values that are not n×dims, or not finite.
 pub fn best_sentence(
     item: &Item,
     query_vector: &[f32],
-    embed: &dyn Fn(&[&str]) -> Vec<f32>,
+    values: &[f32],
 ) -> Result<Option<Passage>, SearchError> {
     let spans = sentences(&item.text);
     if spans.is_empty() {
         return Ok(None);
     }
-    let texts: Vec<&str> = spans.iter().map(|span| &item.text[span.clone()]).collect();
-    let (values, dims) = (embed(&texts), query_vector.len());
-    if dims == 0 || values.len() != texts.len() * dims {
+    let dims = query_vector.len();
+    if dims == 0 || values.len() != spans.len() * dims {
         return Err(SearchError::Shape {
             n_values: values.len(),
             dims,
-            n_items: texts.len(),
+            n_items: spans.len(),
         });
     }
     let mut best = (f32::NEG_INFINITY, 0);
@@ -221,19 +226,15 @@ mod tests {
             text: "One. Two. Three.".to_owned(),
             ..Item::default()
         };
-        let embed = |texts: &[&str]| {
-            texts
-                .iter()
-                .flat_map(|t| if *t == "Two." { [0.0, 2.0] } else { [3.0, 0.5] })
-                .collect()
-        };
-        let best = best_sentence(&item, &[0.0, 1.0], &embed).unwrap().unwrap();
+        assert_eq!(sentences_of(&item), ["One.", "Two.", "Three."]);
+        let values = [3.0, 0.5, 0.0, 2.0, 3.0, 0.5];
+        let best = best_sentence(&item, &[0.0, 1.0], &values).unwrap().unwrap();
         assert_eq!(best.text(&item), "Two.");
         assert!(
-            best_sentence(&Item::default(), &[1.0], &|_| Vec::new())
+            best_sentence(&Item::default(), &[1.0], &[])
                 .unwrap()
                 .is_none()
         );
-        assert!(best_sentence(&item, &[1.0], &|_| vec![0.5]).is_err());
+        assert!(best_sentence(&item, &[1.0], &[0.5]).is_err());
     }
 }

@@ -77,6 +77,7 @@ fn reserved(slots: usize) -> usize {
 fn encoder_of(encoder: Encoder, path: &Path, settings: &Settings) -> Served {
     let info = encoder.info();
     let summary = json!({
+        "name": info.name,
         "device": "cpu",
         "architecture": info.family.to_string(),
         "n_parameters": info.n_parameters,

@@ -81,6 +81,7 @@ impl Worker {
 
     async fn work(mut self, settings: Settings, report: Report) -> u8 {
         let drain = Duration::from_secs(settings.drain);
+        let idle = settings.idle.map(Duration::from_secs);
         let server = Arc::clone(&self.server);
         let loading = tokio::task::spawn_blocking(move || load_into(&server, &settings));
         let loaded = tokio::select! {
@@ -98,7 +99,11 @@ impl Worker {
                 return 1;
             }
         }
-        match self.life.end().await {
+        let end = tokio::select! {
+            end = self.life.end() => end,
+            () = rested(&self.server, idle) => End::Told,
+        };
+        match end {
             End::Told => self.drain(drain).await,
             End::Orphaned => 1,
         }
@@ -125,6 +130,14 @@ impl Worker {
             _ = tokio::time::timeout(GOODBYE, self.connections) => 0,
             _ = self.life.end() => 1,
         }
+    }
+}
+
+/// Ends when nobody has asked for `idle`; never when that is not wanted.
+async fn rested(server: &Server, idle: Option<Duration>) {
+    match idle {
+        Some(time) => server.rested(time).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -91,6 +91,9 @@ pub struct Settings {
     /// Seconds that a request may take
     #[arg(long, default_value_t = 1800)]
     pub timeout: u64,
+    /// Seconds without a request after which the process ends by itself; it stays when absent
+    #[arg(long)]
+    pub idle: Option<u64>,
     /// Seconds that requests under way get after SIGTERM
     #[arg(long, default_value_t = 30)]
     pub drain: u64,

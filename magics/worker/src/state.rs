@@ -138,6 +138,21 @@ impl Server {
         let _ = self.under_way.subscribe().wait_for(|n| *n == 0).await;
     }
 
+    /// Ends when no request has been under way for the whole of `time`.
+    pub async fn rested(&self, time: Duration) {
+        let mut under_way = self.under_way.subscribe();
+        loop {
+            // The sender is this server's own, so waiting cannot fail.
+            let _ = under_way.wait_for(|n| *n == 0).await;
+            if tokio::time::timeout(time, under_way.changed())
+                .await
+                .is_err()
+            {
+                return;
+            }
+        }
+    }
+
     /// Requests under way.
     pub fn n_under_way(&self) -> usize {
         *self.under_way.borrow()

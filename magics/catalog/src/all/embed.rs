@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use clap::{Parser, ValueEnum};
 use mlk8s_corpus::Corpus;
+use mlk8s_llm::row::Class;
 use mlk8s_values::{Columns, vector_column};
 use polars::df;
 use polars::prelude::DataFrame;
@@ -36,7 +37,7 @@ pub(super) struct Embed {
     /// The column holds paths of pictures, and the model is one that sees them (CLIP)
     #[arg(long)]
     images: bool,
-    /// The model: a directory, a name, or MODEL@ENDPOINT; else `minilm`
+    /// The model: a directory, a name, ORG/NAME of the hub, or MODEL@ENDPOINT; else `minilm`
     #[arg(long)]
     model: Option<String>,
     /// Of documents: a vector for each document, or for each passage
@@ -75,7 +76,7 @@ impl Magic for Embed {
         let begun = Instant::now();
         let source = Source::find(&self.source, call)?;
         let run = format!("embed {}", self.name);
-        let embedder = Embedder::find(self.model.as_deref(), &run, call)?;
+        let embedder = Embedder::find(self.model.as_deref(), &run, Class::Batch, call)?;
         let (frame, rows, vectors) = match source {
             Source::Documents(corpus) => self.documents(&corpus, &embedder, call)?,
             Source::Rows(_) => {
@@ -114,6 +115,10 @@ impl Embed {
     ) -> Result<Outcome, MagicError> {
         let passages = passages::passages(corpus, self.words);
         let texts: Vec<&str> = passages.iter().map(Passage::text).collect();
+        if texts.is_empty() {
+            let message = format!("there is no text in `{}`", self.source);
+            return Err(MagicError::new(ErrorKind::Input, message));
+        }
         let mut vectors = embedder.encode(&texts, call)?;
         let dims = vectors.dims;
         match self.by {
@@ -197,7 +202,7 @@ impl Embed {
         if vectors.usd > 0.0 {
             rows.push(vec!["paid".to_owned(), dollars(vectors.usd)]);
         }
-        let mut notes = Vec::new();
+        let mut notes: Vec<String> = embedder.remark().map(str::to_owned).into_iter().collect();
         if vectors.n_cut > 0 {
             notes.push(format!(
                 "{} texts are longer than the model reads, and were cut; `--words` makes passages shorter",

@@ -14,7 +14,7 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use super::claim::Claim;
-use super::{Record, Summary, Workers};
+use super::{Record, Summary, Workers, real};
 use crate::call::{Cancel, Progress};
 use crate::error::{ErrorKind, MagicError};
 
@@ -22,6 +22,10 @@ use crate::error::{ErrorKind, MagicError};
 const GLANCE: Duration = Duration::from_millis(50);
 /// Lines of the log that say why a process ended.
 const LAST_LINES: usize = 4;
+/// Seconds without work after which a process ends that was started because vectors were wanted.
+const REST_S: &str = "600";
+/// Largest request that such a process reads: pictures are sent in it, and come from nobody else.
+const LARGEST: &str = "128M";
 const MIB: u64 = 1 << 20;
 
 /// Where a model is to run.
@@ -53,7 +57,13 @@ pub(crate) struct Start<'a> {
     pub(crate) slots: Option<usize>,
     /// Bytes of the keys and values of all of them.
     pub(crate) cache_bytes: Option<u64>,
+    /// It is started because vectors are wanted: it is no endpoint, ends by itself after some rest, and gives way to one
+    /// that is loaded by its name.
+    pub(crate) on_demand: bool,
 }
+
+/// A model that has been loaded, and what should be known though it went well.
+pub(super) type Loaded = (Record, Option<String>);
 
 /// What the process says on its standard output, a line each.
 #[derive(Debug, Deserialize)]
@@ -82,18 +92,64 @@ impl Workers {
         start: &Start,
         cancel: &Cancel,
         progress: &dyn Progress,
-    ) -> Result<(Record, Option<String>), MagicError> {
-        // Held until the model is announced, so that two notebooks do not write one another's key.
-        let Some(_claim) = Claim::take(&self.dir(), start.name)? else {
+    ) -> Result<Loaded, MagicError> {
+        let started = self.try_start(start, cancel, progress)?;
+        started.ok_or_else(|| {
             let message = format!(
                 "another notebook is loading a model called `{}`",
                 start.name
             );
-            return Err(MagicError::new(ErrorKind::Input, message).with_hint(
+            MagicError::new(ErrorKind::Input, message).with_hint(
                 "`%model ls` shows when it is there; `--as NAME` gives this one another name",
-            ));
+            )
+        })
+    }
+
+    /// As [`Workers::start`]; `None` when another notebook is loading a model of that name.
+    pub(super) fn try_start(
+        &mut self,
+        start: &Start,
+        cancel: &Cancel,
+        progress: &dyn Progress,
+    ) -> Result<Option<Loaded>, MagicError> {
+        // Held until the model is announced, so that two notebooks do not write one another's key.
+        let Some(_claim) = Claim::take(&self.dir(), start.name)? else {
+            return Ok(None);
         };
+        if start.on_demand
+            && let Some(record) = self.with(start.path)
+        {
+            // Another notebook has started it in the meantime.
+            return Ok(Some((record, None)));
+        }
+        self.clear_name(start);
         self.check_name(start)?;
+        self.launch(start, cancel, progress).map(Some)
+    }
+
+    /// Ends a process of that name which nobody has asked for by it.
+    fn clear_name(&mut self, start: &Start) {
+        let is_it = |old: &Record| old.name == start.name && old.on_demand;
+        if let Some(old) = self
+            .all()
+            .into_iter()
+            .find(is_it)
+            .filter(|_| !start.on_demand)
+        {
+            self.finish(&old);
+        }
+        // Those that have ended by themselves are fetched, so that their numbers are free.
+        self.running
+            .retain(|_, child| !matches!(child.try_wait(), Ok(Some(_))));
+    }
+
+    /// Starts the program for the device, or the one for processors where that of the GPU cannot be used.
+    fn launch(
+        &mut self,
+        start: &Start,
+        cancel: &Cancel,
+        progress: &dyn Progress,
+    ) -> Result<Loaded, MagicError> {
         let cuda = match (start.device, &self.programs.cuda) {
             (Device::Cpu, _) | (Device::Auto, None) => None,
             (_, Some(program)) => Some(program.clone()),
@@ -157,7 +213,7 @@ impl Workers {
         program: &Path,
         cancel: &Cancel,
         progress: &dyn Progress,
-    ) -> Result<(Record, Option<String>), MagicError> {
+    ) -> Result<Loaded, MagicError> {
         let begun = Instant::now();
         let key = self.write(
             &format!("{}.key", start.name),
@@ -177,9 +233,11 @@ impl Workers {
                 writes: ready.kind == "text",
                 context: ready.context,
                 slots: start.slots.unwrap_or_default(),
+                path: real(start.path),
+                on_demand: start.on_demand,
                 took_s: begun.elapsed().as_secs_f64(),
             };
-            self.announce(&record, key)?;
+            self.announce(&record)?;
             Ok((record, notice))
         });
         match announced {
@@ -228,6 +286,9 @@ fn spawn(
     }
     if let Some(bytes) = start.cache_bytes {
         command.args(["--cache-bytes", &bytes.to_string()]);
+    }
+    if start.on_demand {
+        command.args(["--idle", REST_S, "--max-body", LARGEST]);
     }
     let failed = |error: std::io::Error| {
         let message = format!("cannot start `{}`: {error}", program.display());

@@ -140,3 +140,18 @@ async fn before_the_model_is_there_health_says_how_far_it_is() {
     );
     assert_eq!(house.client.post(CHAT, &chat("hi")).await.status, 500);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_rests_when_nothing_is_under_way() {
+    let mut house = gated().await;
+    let ask = and(chat("a"), json!({ "stream": true, "max_tokens": 2 }));
+    let mut open = house.client.open(CHAT, &ask).await;
+    let server = std::sync::Arc::clone(&house.server);
+    let rested = tokio::spawn(async move { server.rested(Duration::ZERO).await });
+    house.step(1);
+    assert!(open.event().await.is_some());
+    assert!(!rested.is_finished());
+    drop(house.gate.take());
+    open.events().await;
+    rested.await.unwrap();
+}

@@ -277,6 +277,14 @@ fn what_keeps_it_from_serving_is_told_with_a_hint() {
 }
 
 #[test]
+fn it_ends_when_nobody_has_asked_for_a_while() {
+    let model = tiny::bert();
+    let mut worker = Worker::start(model.path(), &["--idle", "1"]);
+    worker.last("ready");
+    assert_eq!(worker.exit(), 0);
+}
+
+#[test]
 fn it_does_not_outlive_its_parent() {
     let model = tiny::bert();
     let mut worker = Worker::start(model.path(), &[]);

@@ -70,10 +70,16 @@ pub(super) fn list(call: &Call) -> Result<View, MagicError> {
 
 fn row(record: &Record, used: Option<&str>) -> Vec<String> {
     let told = &record.summary;
-    let is_used = used == Some(record.name.as_str());
+    let remark = if record.on_demand {
+        "for vectors, until it has rested"
+    } else if used == Some(record.name.as_str()) {
+        "is asked"
+    } else {
+        ""
+    };
     vec![
         record.name.clone(),
-        if is_used { "is asked" } else { "" }.to_owned(),
+        remark.to_owned(),
         told.architecture.clone(),
         told.device.clone(),
         told.precision.clone(),

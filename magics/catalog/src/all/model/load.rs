@@ -7,8 +7,9 @@ use super::info::{self, CONTEXT, SLOTS, Way};
 use super::{bytes, fact, facts, parameters};
 use crate::call::Call;
 use crate::error::{ErrorKind, MagicError};
+use crate::fetched;
 use crate::view::Table;
-use crate::workers::{Device, Record, Start};
+use crate::workers::{Device, Record, Start, is_good, name_of};
 
 /// Load a model into a process of its own; it is asked from then on
 #[derive(Debug, Args)]
@@ -28,7 +29,7 @@ pub(super) struct Load {
 impl Load {
     pub(super) fn run(&self, call: &mut Call) -> Result<Table, MagicError> {
         let name = self.name()?;
-        let files = info::files(&self.model, call)?;
+        let files = fetched::files(&self.model, call)?;
         let card = Card::read(&files)?;
         let (device, free) = match self.on {
             Device::Cpu => (mlk8s_models::Device::Processor, mlk8s_models::free_memory()),
@@ -47,6 +48,7 @@ impl Load {
             context: writes.then_some(context),
             slots: writes.then(|| self.way.slots.unwrap_or(SLOTS)),
             cache_bytes: writes.then_some(need.cache),
+            on_demand: false,
         };
         let (cancel, progress) = (call.cancel.clone(), call.progress);
         let (record, remark) = call.session.workers.start(&start, &cancel, progress)?;
@@ -55,26 +57,16 @@ impl Load {
 
     /// What the model is to be called: as endpoints are.
     fn name(&self) -> Result<String, MagicError> {
-        let good = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-        if let Some(name) = &self.name {
-            if name.is_empty() || !name.chars().all(good) || name == "env" {
-                let message = format!("`{name}` cannot be the name of a model here");
-                return Err(MagicError::new(ErrorKind::Usage, message).with_hint(
-                    "a name is made of letters, digits, `-` and `_`, such as `--as small`",
-                ));
-            }
-            return Ok(name.clone());
+        let Some(name) = &self.name else {
+            return Ok(name_of(&self.model));
+        };
+        if name.is_empty() || !name.chars().all(is_good) || name == "env" {
+            let message = format!("`{name}` cannot be the name of a model here");
+            return Err(MagicError::new(ErrorKind::Usage, message).with_hint(
+                "a name is made of letters, digits, `-` and `_`, such as `--as small`",
+            ));
         }
-        let last = self.model.trim_end_matches('/').rsplit(['/', ':']).next();
-        let last = last.unwrap_or(&self.model);
-        let stem = last.strip_suffix(".gguf").unwrap_or(last);
-        let stem = stem.split('@').next().unwrap_or(stem);
-        let name = stem.to_lowercase().replace(|c| !good(c), "-");
-        Ok(if name.is_empty() || name == "env" {
-            "model".to_owned()
-        } else {
-            name
-        })
+        Ok(name.clone())
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use clap::Args;
 use mlk8s_corpus::Corpus;
+use mlk8s_llm::row::Class;
 use mlk8s_search::{Date, Index, Item, Settings, Value};
 use polars::prelude::{AnyValue, DataFrame, DataType};
 
@@ -36,7 +37,7 @@ pub(super) struct Build {
     /// The column holds paths of pictures, and the model is one that sees them (CLIP)
     #[arg(long)]
     images: bool,
-    /// The model that makes vectors: a directory, a name, or MODEL@ENDPOINT; else `minilm`
+    /// The model that makes vectors: a directory, a name, ORG/NAME of the hub, or MODEL@ENDPOINT; else `minilm`
     #[arg(long)]
     model: Option<String>,
     /// Search by words only, without a model
@@ -66,13 +67,14 @@ impl Build {
         let mut index = self.index(call)?;
         let is_by_words = index.settings().model.is_empty();
         let changed = index.changed(&items, !is_by_words)?;
-        let mut tokens = 0;
+        let (mut tokens, mut remark) = (0, None);
         if is_by_words || changed.is_empty() {
             index.add(&items, None, &watcher(call))?;
         } else {
             let model = index.settings().model.clone();
             let run = format!("search {}", self.name);
-            let embedder = Embedder::find(Some(&model), &run, call)?;
+            let embedder = Embedder::find(Some(&model), &run, Class::Batch, call)?;
+            remark = embedder.remark().map(str::to_owned);
             self.check_sight(&embedder)?;
             for part in changed.chunks(PART) {
                 let part: Vec<Item> = part.iter().map(|&at| items[at].clone()).collect();
@@ -102,13 +104,11 @@ impl Build {
         index.compact(&watcher(call))?;
         call.session.searched.index = Some(self.name.to_string());
         let took_s = begun.elapsed().as_secs_f64();
-        Ok(View::Table(self.table(
-            &index,
-            what,
-            [changed.len(), removed],
-            tokens,
-            took_s,
-        )))
+        let mut table = self.table(&index, what, [changed.len(), removed], tokens, took_s);
+        if let Some(remark) = remark {
+            table.note = format!("{remark}; {}", table.note);
+        }
+        Ok(View::Table(table))
     }
 
     /// The index, made where there is none.

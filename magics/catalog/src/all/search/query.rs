@@ -1,12 +1,15 @@
 //! `%search query`: what an index has to say to some words.
 
 use clap::{Args, ValueEnum};
-use mlk8s_search::{Hit, Mode, Query as Wanted, Results, Rocchio, best_sentence};
+use mlk8s_llm::row::Class;
+use mlk8s_search::{
+    Hit, Mode, Passage, Query as Wanted, Results, Rocchio, best_sentence, sentences_of,
+};
 use polars::df;
 
 use super::{current, feedback};
 use crate::call::Call;
-use crate::encoders::{Embedder, Vectors};
+use crate::encoders::Embedder;
 use crate::error::{ErrorKind, MagicError};
 use crate::names::ValueName;
 use crate::session::{Import, ImportKind, Value};
@@ -72,9 +75,11 @@ impl Query {
         let embedder = if by_words {
             None
         } else {
+            let run = format!("search {name}");
             Some(Embedder::find(
                 Some(&model),
-                &format!("search {name}"),
+                &run,
+                Class::Interactive,
                 call,
             )?)
         };
@@ -98,16 +103,15 @@ impl Query {
             rocchio: marks.rocchio(vector.is_some()),
             ..Wanted::default()
         })?;
-        let mut hits = Vec::new();
-        for (rank, hit) in results.hits.iter().enumerate() {
-            hits.push(shown(
-                rank + 1,
-                hit,
-                vector.as_deref(),
-                embedder.as_ref(),
-                call,
-            )?);
+        let mut passages: Vec<Passage> =
+            results.hits.iter().map(|hit| hit.passage.clone()).collect();
+        if let (Some(embedder), Some(vector)) = (&embedder, &vector) {
+            nearest(&results.hits, &mut passages, vector, embedder, call)?;
         }
+        let hits = results.hits.iter().zip(&passages).enumerate();
+        let hits = hits
+            .map(|(at, (hit, passage))| shown(at + 1, hit, passage))
+            .collect();
         self.publish(&results, call)?;
         call.session.searched.opened = Some(index);
         call.session.searched.query.clone_from(&text);
@@ -115,7 +119,7 @@ impl Query {
         call.session.searched.index = Some(name.clone());
         Ok(View::Hits(HitsView {
             question: text,
-            note: note(&results, &name, !marks.is_empty()),
+            note: note(&results, &name, !marks.is_empty(), embedder.as_ref()),
             hits,
         }))
     }
@@ -189,29 +193,41 @@ impl Query {
     }
 }
 
-/// A hit as it is shown: with the sentence that matches, and its words marked.
-fn shown(
-    rank: usize,
-    hit: &Hit,
-    vector: Option<&[f32]>,
-    embedder: Option<&Embedder>,
+/// Puts the sentence that is most like the question in the place of a passage that has none of its words. The sentences of
+/// all hits become vectors together.
+fn nearest(
+    hits: &[Hit],
+    passages: &mut [Passage],
+    vector: &[f32],
+    embedder: &Embedder,
     call: &mut Call,
-) -> Result<HitView, MagicError> {
-    let mut passage = hit.passage.clone();
-    if let (true, Some(vector), Some(embedder @ Embedder::Here(_))) =
-        (passage.marks.is_empty(), vector, embedder)
-        && hit.item.thumbnail.is_none()
-    {
-        let call = std::cell::RefCell::new(&mut *call);
-        let embed = |sentences: &[&str]| {
-            let made: Result<Vectors, MagicError> =
-                embedder.encode(sentences, &mut call.borrow_mut());
-            made.map(|vectors| vectors.values).unwrap_or_default()
-        };
-        if let Some(best) = best_sentence(&hit.item, vector, &embed)? {
-            passage = best;
+) -> Result<(), MagicError> {
+    let found = hits.iter().zip(passages);
+    let without: Vec<(&Hit, &mut Passage)> = found
+        .filter(|(hit, passage)| passage.marks.is_empty() && hit.item.thumbnail.is_none())
+        .collect();
+    let sentences: Vec<&str> = without
+        .iter()
+        .flat_map(|(hit, _)| sentences_of(&hit.item))
+        .collect();
+    if sentences.is_empty() {
+        return Ok(());
+    }
+    let made = embedder.encode(&sentences, call)?;
+    let mut rest = made.values.as_slice();
+    for (hit, passage) in without {
+        let n_values = sentences_of(&hit.item).len() * made.dims;
+        let (values, after) = rest.split_at(n_values);
+        rest = after;
+        if let Some(best) = best_sentence(&hit.item, vector, values)? {
+            *passage = best;
         }
     }
+    Ok(())
+}
+
+/// A hit as it is shown: with the sentence that matches, and its words marked.
+fn shown(rank: usize, hit: &Hit, passage: &Passage) -> HitView {
     let begin = passage.span.start;
     let ranks = [("words", &hit.words), ("meaning", &hit.vectors)];
     let found: Vec<String> = ranks
@@ -223,7 +239,7 @@ fn shown(
         })
         .collect();
     let thumbnail = hit.item.thumbnail.as_deref();
-    Ok(HitView {
+    HitView {
         rank,
         title: hit.item.title.clone(),
         source: hit.item.source.clone(),
@@ -237,11 +253,11 @@ fn shown(
                 .collect(),
         },
         picture: thumbnail.and_then(|path| mlk8s_engine::thumbnail(path.as_ref(), THUMBNAIL).ok()),
-    })
+    }
 }
 
 /// How the hits were found.
-fn note(results: &Results, index: &str, marked: bool) -> String {
+fn note(results: &Results, index: &str, marked: bool, embedder: Option<&Embedder>) -> String {
     let how = match results.mode {
         Mode::Words => "by words",
         Mode::Vectors => "by meaning",
@@ -262,6 +278,7 @@ fn note(results: &Results, index: &str, marked: bool) -> String {
         ));
     }
     parts.extend(results.notes.iter().cloned());
+    parts.extend(embedder.and_then(Embedder::remark).map(str::to_owned));
     parts.push("`%search feedback good 1` marks a hit".to_owned());
     parts.join("; ")
 }
