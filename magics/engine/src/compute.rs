@@ -3,21 +3,24 @@
 //! Every function is written once over [`pulp::Simd`] and compiled for AVX-512, AVX2 with FMA, and plain code; the choice
 //! is made at run time. Closures over vectors are marked `inline(always)`, too: one that stays a function of its own is
 //! compiled for the plainest processor and calls a function for each instruction. No sum depends on how rows are grouped,
-//! so a row has the same bits in any batch.
+//! so a row has the same bits in any batch. On a GPU the same layers are candle's operations.
 
 mod activation;
 mod attention;
+mod layers;
 mod linear;
 mod norm;
 mod rope;
 mod stack;
+mod tensors;
 #[cfg(test)]
 mod tests;
 mod tile;
 
 pub(crate) use activation::Activation;
 pub(crate) use attention::{Heads, Sight};
+pub(crate) use layers::{Halt, Layers};
 pub(crate) use linear::{Finish, Linear};
 pub(crate) use norm::LayerNorm;
 pub(crate) use rope::Rope;
-pub(crate) use stack::{Layer, NormOrder, Scratch, Stack, Stopped};
+pub(crate) use stack::{Layer, NormOrder, Scratch, Stack};

@@ -1,4 +1,4 @@
-//! Texts and images as rows of numbers, from a model directory on the processor.
+//! Texts and images as rows of numbers, by a model from a directory.
 
 mod bert;
 mod clip;
@@ -18,15 +18,16 @@ mod weights;
 use std::fmt;
 use std::path::Path;
 
+use candle_core::Device;
 use clip::Clip;
 pub use info::{EncoderInfo, Family, Pooling};
-use pixels::Pixels;
 use settings::{Kind, SentenceSettings, read_json};
-use share::{Counts, Space};
+use share::{Counts, Portion, Space};
 use tokens::Tokens;
 use transformer::Transformer;
 use weights::Weights;
 
+use crate::compute::Layers;
 use crate::error::EngineError;
 use crate::watch::Watch;
 
@@ -114,6 +115,27 @@ impl Encoder {
         })
     }
 
+    /// The same encoder, with its layers on the GPU of this number; an error where there is none that can be used.
+    ///
+    /// Its rows differ in the last bits from those of the processor, and may from one batch to another.
+    pub fn on_gpu(self, number: usize) -> Result<Self, EngineError> {
+        let placed = Device::new_cuda_with_stream(number).and_then(|device| self.moved(&device));
+        placed.map_err(|error| EngineError::NoGpu {
+            number,
+            what: error.to_string(),
+        })
+    }
+
+    /// The same encoder, with its layers on `device`.
+    fn moved(mut self, device: &Device) -> candle_core::Result<Self> {
+        match &mut self.model {
+            Model::Text(model) => model.layers.move_to(device)?,
+            Model::Clip(clip) => clip.move_to(device)?,
+        }
+        self.info.n_bytes = self.model.n_bytes() as u64;
+        Ok(self)
+    }
+
     /// What is known of the model.
     pub fn info(&self) -> &EncoderInfo {
         &self.info
@@ -136,6 +158,7 @@ impl Encoder {
         let sizes = texts.iter().map(|text| self.tokens.estimate(text.as_ref()));
         share::out(
             sizes,
+            self.model.portion(),
             self.info.n_dims,
             (watch, "texts"),
             |range, rows, space| self.encode_share(&texts[range], rows, space, watch),
@@ -155,7 +178,7 @@ impl Encoder {
             .collect::<Result<Vec<_>, _>>()?;
         let ids: Vec<&[u32]> = sequences.iter().map(|one| &one.ids[..]).collect();
         let mut rest = rows;
-        for batch in share::batches(&ids) {
+        for batch in share::batches(&ids, self.model.portion()) {
             let (rows, after) = rest.split_at_mut(batch.len() * self.info.n_dims);
             self.encode_batch(batch, rows, space, watch)?;
             rest = after;
@@ -197,47 +220,13 @@ impl Encoder {
         Ok(())
     }
 
-    /// One row an image file (PNG, JPEG or WebP), in the order of the files, in the space of the texts.
+    /// One row a picture, given as the bytes of its file (PNG, JPEG or WebP), in their order, in the space of the texts.
     ///
-    /// Only CLIP models read images. The first file that can't be read or decoded ends the work.
-    pub fn encode_images<P: AsRef<Path> + Sync>(
-        &self,
-        files: &[P],
-        watch: &dyn Watch,
-    ) -> Result<Embeddings, EngineError> {
-        self.images(files.len(), watch, |at, pixels, patches| {
-            let path = files[at].as_ref();
-            let bytes = std::fs::read(path).map_err(|source| EngineError::File {
-                path: path.to_owned(),
-                source,
-            })?;
-            let wrong = |what| EngineError::Image {
-                path: path.to_owned(),
-                what,
-            };
-            pixels.read(&bytes, patches).map_err(wrong)
-        })
-    }
-
-    /// As [`Encoder::encode_images`], of pictures that are given as the bytes of their files.
+    /// Only CLIP models read pictures. One that can't be decoded ends the work and is named by its number.
     pub fn encode_pictures<B: AsRef<[u8]> + Sync>(
         &self,
         pictures: &[B],
         watch: &dyn Watch,
-    ) -> Result<Embeddings, EngineError> {
-        self.images(pictures.len(), watch, |number, pixels, patches| {
-            pixels
-                .read(pictures[number].as_ref(), patches)
-                .map_err(|what| EngineError::Picture { number, what })
-        })
-    }
-
-    /// Vectors of `n` images; `read` appends the patches of one.
-    fn images(
-        &self,
-        n: usize,
-        watch: &dyn Watch,
-        read: impl Fn(usize, &Pixels, &mut Vec<f32>) -> Result<(), EngineError> + Sync,
     ) -> Result<Embeddings, EngineError> {
         let Model::Clip(clip) = &self.model else {
             return Err(EngineError::NoImages {
@@ -246,7 +235,9 @@ impl Encoder {
         };
         let n_tokens = clip.pixels.n_patches() + 1;
         share::out(
-            (0..n).map(|_| n_tokens),
+            pictures.iter().map(|_| n_tokens),
+            // Most of the work is to decode them, which each core does for itself.
+            Portion::CORE,
             self.info.n_dims,
             (watch, "images"),
             |range, rows, space| {
@@ -257,11 +248,12 @@ impl Encoder {
                 } = space;
                 let n = range.len();
                 patches.clear();
-                for at in range {
+                for number in range {
                     if watch.cancelled() {
                         return Err(EngineError::Cancelled);
                     }
-                    read(at, &clip.pixels, patches)?;
+                    let read = clip.pixels.read(pictures[number].as_ref(), patches);
+                    read.map_err(|what| EngineError::Picture { number, what })?;
                 }
                 clip.images(patches, rows, (x, scratch), &|| watch.cancelled())?;
                 self.finish(rows);
@@ -287,6 +279,18 @@ impl Model {
         match self {
             Self::Text(model) => model.width(),
             Self::Clip(clip) => clip.n_dims(),
+        }
+    }
+
+    /// Tokens of texts that it reads together.
+    fn portion(&self) -> Portion {
+        let layers = match self {
+            Self::Text(model) => &model.layers,
+            Self::Clip(clip) => clip.text_layers(),
+        };
+        match layers {
+            Layers::Processor(_) => Portion::CORE,
+            Layers::Device(_) => Portion::GPU,
         }
     }
 

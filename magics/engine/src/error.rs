@@ -108,6 +108,20 @@ pub enum EngineError {
         /// The model.
         name: String,
     },
+    /// There is no GPU that can be used.
+    #[error("GPU {number} cannot be used: {what}")]
+    NoGpu {
+        /// Its number.
+        number: usize,
+        /// What the driver said.
+        what: String,
+    },
+    /// The GPU failed while it worked.
+    #[error("the GPU failed: {what}")]
+    Device {
+        /// What it said.
+        what: String,
+    },
     /// The work was stopped.
     #[error("the work was stopped")]
     Cancelled,
@@ -132,6 +146,8 @@ impl EngineError {
             Self::Tokenizer { .. } => "does the tokenizer belong to this model?".to_owned(),
             Self::Image { .. } | Self::Picture { .. } => "PNG, JPEG and WebP are read".to_owned(),
             Self::NoImages { .. } => "use a CLIP model for images".to_owned(),
+            Self::NoGpu { .. } => "the processor does it, too; `nvidia-smi` shows which GPUs there are".to_owned(),
+            Self::Device { .. } => "is its memory full? Fewer or shorter texts need less".to_owned(),
             Self::Cancelled => String::new(),
         }
     }

@@ -1,4 +1,4 @@
-//! Models that run inside this program: text and image encoders on the processor, without padding, one worker a core.
+//! Encoders of texts and images: on the processor without padding, one worker a core, or on a GPU.
 //!
 //! [`Encoder::load`] reads a model directory and [`Encoder::encode`] turns texts into rows of numbers. Below them, `compute`
 //! holds the arithmetic (matrix products, attention, normalisation), which knows nothing of models or files.

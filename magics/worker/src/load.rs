@@ -22,7 +22,7 @@ pub(crate) fn load(
 ) -> Result<Served, WorkerError> {
     if path.is_dir() {
         match Encoder::load(path) {
-            Ok(encoder) => return Ok(encoder_of(encoder, path, settings)),
+            Ok(encoder) => return encoder_of(encoder, path, settings),
             // It may be a decoder.
             Err(EngineError::NotServed { .. }) => {}
             Err(error) => return Err(error.into()),
@@ -35,10 +35,7 @@ pub(crate) fn load(
         ));
     }
     let summary = json!({
-        "device": match device {
-            Device::Cpu => "cpu".to_owned(),
-            Device::Cuda(number) => format!("cuda:{number}"),
-        },
+        "device": name(device),
         "architecture": loaded.summary.architecture,
         "n_parameters": loaded.summary.n_parameters,
         "precision": loaded.summary.precision,
@@ -74,11 +71,20 @@ fn reserved(slots: usize) -> usize {
     slots.div_ceil(8).min(slots - 1)
 }
 
-fn encoder_of(encoder: Encoder, path: &Path, settings: &Settings) -> Served {
+/// An encoder, moved to where it is to run.
+fn encoder_of(encoder: Encoder, path: &Path, settings: &Settings) -> Result<Served, WorkerError> {
+    let mut loaded = Some(encoder);
+    let (encoder, device) = placed(settings.device, |device| {
+        let encoder = loaded.take().map_or_else(|| Encoder::load(path), Ok)?;
+        match device {
+            Device::Cpu => Ok(encoder),
+            Device::Cuda(number) => on_gpu(encoder, number),
+        }
+    })?;
     let info = encoder.info();
     let summary = json!({
         "name": info.name,
-        "device": "cpu",
+        "device": name(device),
         "architecture": info.family.to_string(),
         "n_parameters": info.n_parameters,
         "precision": "f32",
@@ -91,34 +97,54 @@ fn encoder_of(encoder: Encoder, path: &Path, settings: &Settings) -> Served {
     let at_once = settings.threads.unwrap_or_else(rayon::current_num_threads);
     let nested = is_nested(&json_in(path, "config.json"));
     let encoder = SharedEncoder::new(encoder, at_once, settings.max_queued, nested);
-    Served::encoder(encoder, summary)
+    Ok(Served::encoder(encoder, summary))
 }
 
-/// Loads a decoder where it was asked for, or, where nothing was asked for, on the GPU if that goes well.
+fn on_gpu(encoder: Encoder, number: usize) -> Result<Encoder, WorkerError> {
+    // It says so when the card is too old for what is in this program.
+    #[cfg(feature = "cuda")]
+    mlk8s_generate::gpu(number)?;
+    Ok(encoder.on_gpu(number)?)
+}
+
+/// Loads a decoder.
 fn decoder(
     path: &Path,
     settings: &Settings,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<(Loaded, Device), WorkerError> {
-    let mut on = |device: Device| {
+    placed(settings.device, |device| {
         let how = LoadSettings {
             precision: settings.precision,
             device,
             instructions: settings.instructions,
             context: settings.context,
         };
-        mlk8s_generate::load(path, &how, progress).map(|loaded| (loaded, device))
-    };
-    match settings.device {
-        Place::Only(device) => Ok(on(device)?),
-        Place::Auto if cfg!(feature = "cuda") => match on(Device::Cuda(0)) {
-            Ok(loaded) => Ok(loaded),
-            Err(error) => {
-                report::notice(&format!("not on the GPU but on the processor: {error}"));
-                Ok(on(Device::Cpu)?)
-            }
-        },
-        Place::Auto => Ok(on(Device::Cpu)?),
+        Ok(mlk8s_generate::load(path, &how, progress)?)
+    })
+}
+
+/// Loads a model where it was asked for, or, where nothing was asked for, on the GPU if that goes well.
+fn placed<T>(
+    place: Place,
+    mut on: impl FnMut(Device) -> Result<T, WorkerError>,
+) -> Result<(T, Device), WorkerError> {
+    let mut on = |device| on(device).map(|loaded| (loaded, device));
+    match place {
+        Place::Only(device) => on(device),
+        Place::Auto if cfg!(feature = "cuda") => on(Device::Cuda(0)).or_else(|error| {
+            report::notice(&format!("not on the GPU but on the processor: {error}"));
+            on(Device::Cpu)
+        }),
+        Place::Auto => on(Device::Cpu),
+    }
+}
+
+/// What a device is called.
+fn name(device: Device) -> String {
+    match device {
+        Device::Cpu => "cpu".to_owned(),
+        Device::Cuda(number) => format!("cuda:{number}"),
     }
 }
 

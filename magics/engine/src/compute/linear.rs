@@ -62,6 +62,30 @@ impl Linear {
         }
     }
 
+    /// Values of one row of the input.
+    pub(super) fn n_in(&self) -> usize {
+        self.n_in
+    }
+
+    /// The weights as `n_in` × `n_out`, row by row.
+    pub(super) fn unpacked(&self) -> Vec<f32> {
+        let mut weights = vec![0.0; self.n_in * self.n_out];
+        let panels = self.panels.chunks_exact(self.n_in * self.width);
+        for (panel, first) in panels.zip((0..self.n_out).step_by(self.width)) {
+            let n = self.width.min(self.n_out - first);
+            let rows = weights.chunks_exact_mut(self.n_out);
+            for (row, values) in rows.zip(panel.chunks_exact(self.width)) {
+                row[first..first + n].copy_from_slice(&values[..n]);
+            }
+        }
+        weights
+    }
+
+    /// What is added to each row of the result.
+    pub(super) fn bias(&self) -> &[f32] {
+        &self.bias[..self.n_out]
+    }
+
     /// Values of one row of the result.
     pub(crate) fn n_out(&self) -> usize {
         self.n_out

@@ -30,6 +30,11 @@ impl LayerNorm {
         Self::new(scale, shift, epsilon)
     }
 
+    /// Scale, shift and ε.
+    pub(super) fn parts(&self) -> (&[f32], &[f32], f32) {
+        (&self.scale, &self.shift, self.epsilon)
+    }
+
     /// Bytes of memory that the layer takes.
     pub(crate) fn n_bytes(&self) -> usize {
         4 * (self.scale.len() + self.shift.len())

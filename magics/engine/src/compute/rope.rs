@@ -38,6 +38,11 @@ impl Rope {
         }
     }
 
+    /// Half of a head's values, and cosines and sines, positions × half.
+    pub(super) fn tables(&self) -> (usize, &[f32], &[f32]) {
+        (self.half, &self.cosines, &self.sines)
+    }
+
     /// Bytes of memory that the angles take.
     pub(crate) fn n_bytes(&self) -> usize {
         4 * (self.cosines.len() + self.sines.len())

@@ -6,7 +6,7 @@ use super::Family;
 use super::settings::{BertSettings, read_json, unusable};
 use super::transformer::{Transformer, head_dim, prefix};
 use super::weights::Weights;
-use crate::compute::{Activation, Heads, Layer, NormOrder, Sight, Stack};
+use crate::compute::{Activation, Heads, Layer, Layers, NormOrder, Sight, Stack};
 use crate::error::EngineError;
 
 /// Reads settings and weights of a model directory.
@@ -33,12 +33,12 @@ pub(super) fn open(
         n_positions: positions.len() / width,
         positions,
         norm: weights.norm(&norm, width, settings.layer_norm_eps)?,
-        stack: Stack {
+        layers: Layers::Processor(Stack {
             layers,
             heads: Heads { n, dim },
             order: NormOrder::After,
             activation,
-        },
+        }),
         last_norm: None,
     })
 }

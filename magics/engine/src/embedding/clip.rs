@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use candle_core::Device;
 use serde::Deserialize;
 
 use super::pixels::Pixels;
@@ -9,7 +10,8 @@ use super::settings::{read_json, unusable};
 use super::transformer::head_dim;
 use super::weights::Weights;
 use crate::compute::{
-    Activation, Finish, Heads, Layer, LayerNorm, Linear, NormOrder, Scratch, Sight, Stack, Stopped,
+    Activation, Finish, Halt, Heads, Layer, LayerNorm, Layers, Linear, NormOrder, Scratch, Sight,
+    Stack,
 };
 use crate::error::EngineError;
 
@@ -28,7 +30,7 @@ pub(super) struct Clip {
 /// What texts and images have in common.
 struct Tower {
     positions: Vec<f32>,
-    stack: Stack,
+    layers: Layers,
     last_norm: LayerNorm,
     projection: Linear,
 }
@@ -153,6 +155,17 @@ impl Clip {
         })
     }
 
+    /// The layers of the tower for texts.
+    pub(super) fn text_layers(&self) -> &Layers {
+        &self.text.layers
+    }
+
+    /// Moves the layers of both towers to `device`.
+    pub(super) fn move_to(&mut self, device: &Device) -> candle_core::Result<()> {
+        self.text.layers.move_to(device)?;
+        self.image.layers.move_to(device)
+    }
+
     /// Values of one row.
     pub(super) fn n_dims(&self) -> usize {
         self.text.projection.n_out()
@@ -160,12 +173,12 @@ impl Clip {
 
     /// Number of ids it knows.
     pub(super) fn vocabulary(&self) -> usize {
-        self.words.len() / self.text.stack.width()
+        self.words.len() / self.text.layers.width()
     }
 
     /// Longest sequence it can take.
     pub(super) fn n_positions(&self) -> usize {
-        self.text.positions.len() / self.text.stack.width()
+        self.text.positions.len() / self.text.layers.width()
     }
 
     /// Bytes of memory that it takes.
@@ -183,8 +196,8 @@ impl Clip {
         rows: &mut [f32],
         (x, scratch): (&mut Vec<f32>, &mut Scratch),
         stop: &dyn Fn() -> bool,
-    ) -> Result<(), Stopped> {
-        let width = self.text.stack.width();
+    ) -> Result<(), Halt> {
+        let width = self.text.layers.width();
         x.clear();
         for ids in sequences {
             for (id, position) in ids.iter().zip(self.text.positions.chunks_exact(width)) {
@@ -193,7 +206,7 @@ impl Clip {
             }
         }
         let lengths: Vec<usize> = sequences.iter().map(|ids| ids.len()).collect();
-        self.text.stack.run(x, &lengths, scratch, stop)?;
+        self.text.layers.run(x, &lengths, scratch, stop)?;
         let mut first = 0;
         let mut ends = Vec::with_capacity(sequences.len());
         for ids in sequences {
@@ -212,8 +225,8 @@ impl Clip {
         rows: &mut [f32],
         (x, scratch): (&mut Vec<f32>, &mut Scratch),
         stop: &dyn Fn() -> bool,
-    ) -> Result<(), Stopped> {
-        let width = self.image.stack.width();
+    ) -> Result<(), Halt> {
+        let width = self.image.layers.width();
         let n_patches = self.pixels.n_patches();
         let n_images = rows.len() / self.n_dims();
         let mut embedded = vec![0.0; n_images * n_patches * width];
@@ -229,7 +242,7 @@ impl Clip {
         }
         self.first_norm.apply(x);
         let lengths = vec![n_patches + 1; n_images];
-        self.image.stack.run(x, &lengths, scratch, stop)?;
+        self.image.layers.run(x, &lengths, scratch, stop)?;
         let classes: Vec<usize> = (0..n_images).map(|i| i * (n_patches + 1)).collect();
         self.image.project(x, &classes, rows);
         Ok(())
@@ -239,12 +252,12 @@ impl Clip {
 impl Tower {
     fn n_bytes(&self) -> usize {
         let ends = self.last_norm.n_bytes() + self.projection.n_bytes();
-        4 * self.positions.len() + self.stack.n_bytes() + ends
+        4 * self.positions.len() + self.layers.n_bytes() + ends
     }
 
     /// Takes the vectors of the given tokens to the common space.
     fn project(&self, x: &[f32], tokens: &[usize], rows: &mut [f32]) {
-        let width = self.stack.width();
+        let width = self.layers.width();
         let mut chosen: Vec<f32> = Vec::with_capacity(tokens.len() * width);
         for token in tokens {
             chosen.extend_from_slice(&x[token * width..][..width]);
@@ -314,12 +327,12 @@ impl<'a> Shape<'a> {
         let projection = weights.tensor(self.projection, &[n_dims, width])?;
         Ok(Tower {
             positions: weights.tensor(&positions, &[self.n_positions, width])?,
-            stack: Stack {
+            layers: Layers::Processor(Stack {
                 layers,
                 heads: Heads { n: n_heads, dim },
                 order: NormOrder::Before,
                 activation,
-            },
+            }),
             last_norm: weights.norm(self.last_norm, width, self.epsilon)?,
             projection: Linear::new(&projection, &[], width),
         })

@@ -8,7 +8,9 @@ use serde::Deserialize;
 use super::settings::{read_json, unusable};
 use super::transformer::{Transformer, check_positions, prefix, rotary_dim};
 use super::weights::Weights;
-use crate::compute::{Activation, Heads, Layer, LayerNorm, Linear, NormOrder, Rope, Sight, Stack};
+use crate::compute::{
+    Activation, Heads, Layer, LayerNorm, Layers, Linear, NormOrder, Rope, Sight, Stack,
+};
 use crate::error::EngineError;
 
 /// `config.json`; from version 5 of transformers on, `layer_types` and `rope_parameters` stand for older settings.
@@ -113,12 +115,12 @@ pub(super) fn open(directory: &Path, weights: &Weights) -> Result<Transformer, E
         positions: Vec::new(),
         n_positions,
         norm: reader.norm("embeddings.norm")?,
-        stack: Stack {
+        layers: Layers::Processor(Stack {
             layers,
             heads: Heads { n, dim },
             order: NormOrder::Before,
             activation,
-        },
+        }),
         last_norm: Some(reader.norm("final_norm")?),
     })
 }

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::settings::{read_json, unusable};
 use super::transformer::{Transformer, check_positions, prefix, rotary_dim};
 use super::weights::Weights;
-use crate::compute::{Activation, Heads, Layer, Linear, NormOrder, Rope, Sight, Stack};
+use crate::compute::{Activation, Heads, Layer, Layers, Linear, NormOrder, Rope, Sight, Stack};
 use crate::error::EngineError;
 
 /// `config.json`, in the words of GPT-2.
@@ -92,12 +92,12 @@ pub(super) fn open(directory: &Path, weights: &Weights) -> Result<Transformer, E
         positions: Vec::new(),
         n_positions,
         norm: weights.norm(&norm, width, settings.layer_norm_epsilon)?,
-        stack: Stack {
+        layers: Layers::Processor(Stack {
             layers,
             heads: Heads { n, dim },
             order: NormOrder::After,
             activation,
-        },
+        }),
         last_norm: None,
     })
 }

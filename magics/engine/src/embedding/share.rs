@@ -6,14 +6,31 @@ use std::sync::{Mutex, PoisonError};
 use rayon::prelude::*;
 
 use super::Embeddings;
-use crate::compute::{Scratch, Stopped};
+use crate::compute::{Halt, Scratch};
 use crate::error::EngineError;
 use crate::watch::Watch;
 
-/// Tokens of one batch; more makes products no faster, and the values between them fall out of the cache.
-const MOST_TOKENS: usize = 512;
-/// A batch smaller than this reads the weights too often.
-const LEAST_TOKENS: usize = 96;
+/// Tokens that go through a model together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Portion {
+    /// With fewer the weights are read too often.
+    least: usize,
+    /// With more nothing gets faster.
+    most: usize,
+}
+
+impl Portion {
+    /// For a core: with more, the values between two products fall out of the cache.
+    pub(super) const CORE: Self = Self {
+        least: 96,
+        most: 512,
+    };
+    /// For a GPU, which needs many to be busy, and does not hear of a wish to stop in between.
+    pub(super) const GPU: Self = Self {
+        least: 8192,
+        most: 8192,
+    };
+}
 
 /// Room for one batch, used again for the next.
 #[derive(Default)]
@@ -33,22 +50,26 @@ pub(super) struct Counts {
     pub(super) n_truncated: usize,
 }
 
-impl From<Stopped> for EngineError {
-    fn from(_: Stopped) -> Self {
-        Self::Cancelled
+impl From<Halt> for EngineError {
+    fn from(halt: Halt) -> Self {
+        match halt {
+            Halt::Stopped => Self::Cancelled,
+            Halt::Failed(what) => Self::Device { what },
+        }
     }
 }
 
 /// Runs `work` over shares of items with the given sizes in tokens, each filling its own rows.
 pub(super) fn out(
     sizes: impl ExactSizeIterator<Item = usize>,
+    portion: Portion,
     n_dims: usize,
     (watch, what): (&dyn Watch, &str),
     work: impl Fn(Range<usize>, &mut [f32], &mut Space) -> Result<Counts, EngineError> + Sync,
 ) -> Result<Embeddings, EngineError> {
     let n_items = sizes.len();
     let mut values = vec![0.0; n_items * n_dims];
-    let shares = with_rows(shares(sizes), &mut values, n_dims);
+    let shares = with_rows(shares(sizes, portion), &mut values, n_dims);
     // As many spaces come to be as threads work at a time.
     let spaces: Mutex<Vec<Space>> = Mutex::default();
     let done = Mutex::new(0);
@@ -77,20 +98,23 @@ pub(super) fn out(
     })
 }
 
-/// Consecutive sequences of [`MOST_TOKENS`] together, or a single longer one.
-pub(super) fn batches<'a, 'b>(sequences: &'a [&'b [u32]]) -> Vec<&'a [&'b [u32]]> {
+/// Consecutive sequences of at most a portion's tokens together, or a single longer one.
+pub(super) fn batches<'a, 'b>(
+    sequences: &'a [&'b [u32]],
+    portion: Portion,
+) -> Vec<&'a [&'b [u32]]> {
     let sizes = sequences.iter().map(|ids| ids.len());
-    group(sizes, MOST_TOKENS)
+    group(sizes, portion.most)
         .into_iter()
         .map(|range| &sequences[range])
         .collect()
 }
 
 /// Consecutive items for one thread at a time: few enough tokens that every thread gets some.
-fn shares(sizes: impl Iterator<Item = usize>) -> Vec<Range<usize>> {
+fn shares(sizes: impl Iterator<Item = usize>, portion: Portion) -> Vec<Range<usize>> {
     let sizes: Vec<usize> = sizes.collect();
     let fair = sizes.iter().sum::<usize>() / (4 * rayon::current_num_threads());
-    group(sizes.into_iter(), fair.clamp(LEAST_TOKENS, MOST_TOKENS))
+    group(sizes.into_iter(), fair.clamp(portion.least, portion.most))
 }
 
 fn group(sizes: impl Iterator<Item = usize>, most: usize) -> Vec<Range<usize>> {

@@ -8,6 +8,10 @@ mod tiny;
 
 use std::sync::Mutex;
 
+use candle_core::Device;
+use tiny::Tiny;
+
+use super::Encoder;
 use crate::watch::Watch;
 
 /// Notes every step, and asks to stop after some of them.
@@ -36,6 +40,12 @@ impl Watch for Notes {
     fn cancelled(&self) -> bool {
         self.steps.lock().unwrap().len() >= self.stop_after
     }
+}
+
+/// A model on the processor, and once more on tensors: what they compute, a GPU does too.
+fn both(tiny: &Tiny) -> [Encoder; 2] {
+    let load = || Encoder::load(tiny.path()).unwrap();
+    [load(), load().moved(&Device::Cpu).unwrap()]
 }
 
 /// The largest difference, in units of the largest number.

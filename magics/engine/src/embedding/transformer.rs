@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::settings::unusable;
 use super::weights::Weights;
-use crate::compute::{LayerNorm, Scratch, Stack, Stopped};
+use crate::compute::{Halt, LayerNorm, Layers, Scratch};
 use crate::error::EngineError;
 
 /// Positions at most: settings that say more are damaged, and the angles of rotary positions would fill the memory.
@@ -21,7 +21,7 @@ pub(super) struct Transformer {
     /// Normalisation of the layers' input.
     pub(super) norm: LayerNorm,
     /// The layers.
-    pub(super) stack: Stack,
+    pub(super) layers: Layers,
     /// Normalisation of the layers' result.
     pub(super) last_norm: Option<LayerNorm>,
 }
@@ -29,7 +29,7 @@ pub(super) struct Transformer {
 impl Transformer {
     /// Values of one token.
     pub(super) fn width(&self) -> usize {
-        self.stack.width()
+        self.layers.width()
     }
 
     /// Number of ids it knows.
@@ -41,7 +41,7 @@ impl Transformer {
     pub(super) fn n_bytes(&self) -> usize {
         let tables = self.words.len() + self.positions.len();
         let norms = [&self.norm].into_iter().chain(&self.last_norm);
-        4 * tables + norms.map(LayerNorm::n_bytes).sum::<usize>() + self.stack.n_bytes()
+        4 * tables + norms.map(LayerNorm::n_bytes).sum::<usize>() + self.layers.n_bytes()
     }
 
     /// The last layer's vectors of all tokens, one sequence after the other, into `x`.
@@ -51,7 +51,7 @@ impl Transformer {
         x: &mut Vec<f32>,
         scratch: &mut Scratch,
         stop: &dyn Fn() -> bool,
-    ) -> Result<(), Stopped> {
+    ) -> Result<(), Halt> {
         let width = self.width();
         x.clear();
         for ids in sequences {
@@ -65,7 +65,7 @@ impl Transformer {
         }
         self.norm.apply(x);
         let lengths: Vec<usize> = sequences.iter().map(|ids| ids.len()).collect();
-        self.stack.run(x, &lengths, scratch, stop)?;
+        self.layers.run(x, &lengths, scratch, stop)?;
         if let Some(norm) = &self.last_norm {
             norm.apply(x);
         }

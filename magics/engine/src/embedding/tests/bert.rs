@@ -7,7 +7,7 @@ use expect_test::{Expect, expect};
 
 use super::plain::{self, Names, Tower};
 use super::tiny::{self, HEADS, LAYERS, Tiny};
-use super::{Notes, difference, unit};
+use super::{Notes, both, difference, unit};
 use crate::{Encoder, EngineError, Family, Pooling, Unwatched};
 
 fn tower<'a>(tiny: &'a Tiny, prefix: &str) -> Tower<'a> {
@@ -63,17 +63,14 @@ fn plain(tiny: &Tiny, prefix: &str, text: &str, first: u32) -> Tensor {
 #[test]
 fn agrees_with_plain_operations() {
     let tiny = Tiny::bert("", "bert");
-    let encoder = Encoder::load(tiny.path()).unwrap();
-    assert_eq!(encoder.info().pooling, Pooling::Mean);
-    let texts = tiny::texts();
-    let found = encoder.encode(&texts, &Unwatched).unwrap();
-    for (text, row) in texts.iter().zip(found.rows()) {
-        let wanted = plain(&tiny, "", text, 0)
-            .mean(0)
-            .unwrap()
-            .to_vec1()
-            .unwrap();
-        assert!(difference(row, &wanted) < 1e-5, "{text}");
+    for encoder in both(&tiny) {
+        assert_eq!(encoder.info().pooling, Pooling::Mean);
+        let texts = tiny::texts();
+        let found = encoder.encode(&texts, &Unwatched).unwrap();
+        for (text, row) in texts.iter().zip(found.rows()) {
+            let wanted = plain(&tiny, "", text, 0).mean(0).unwrap().to_vec1();
+            assert!(difference(row, &wanted.unwrap()) < 1e-5, "{text}");
+        }
     }
 }
 
@@ -86,17 +83,18 @@ fn roberta_counts_positions_after_padding() {
             {"path": "2_Normalize", "type": "m.Normalize"}]"#,
     );
     tiny.write("pool/config.json", r#"{"pooling_mode_cls_token": true}"#);
-    let encoder = Encoder::load(tiny.path()).unwrap();
-    let info = encoder.info();
-    assert_eq!(
-        (info.family, info.pooling, info.max_tokens, info.normalised),
-        (Family::Roberta, Pooling::Cls, tiny::POSITIONS - 1, true)
-    );
-    let texts = tiny::texts();
-    let found = encoder.encode(&texts, &Unwatched).unwrap();
-    for (text, row) in texts.iter().zip(found.rows()) {
-        let wanted = unit(&plain::row(&plain(&tiny, "roberta.", text, 1), 0));
-        assert!(difference(row, &wanted) < 1e-5, "{text}");
+    for encoder in both(&tiny) {
+        let info = encoder.info();
+        assert_eq!(
+            (info.family, info.pooling, info.max_tokens, info.normalised),
+            (Family::Roberta, Pooling::Cls, tiny::POSITIONS - 1, true)
+        );
+        let texts = tiny::texts();
+        let found = encoder.encode(&texts, &Unwatched).unwrap();
+        for (text, row) in texts.iter().zip(found.rows()) {
+            let wanted = unit(&plain::row(&plain(&tiny, "roberta.", text, 1), 0));
+            assert!(difference(row, &wanted) < 1e-5, "{text}");
+        }
     }
 }
 
@@ -240,6 +238,6 @@ fn errors_name_what_is_wrong() {
 fn texts_only() {
     let tiny = Tiny::bert("", "bert");
     let encoder = Encoder::load(tiny.path()).unwrap();
-    let refused = encoder.encode_images(&["a.png"], &Unwatched);
+    let refused = encoder.encode_pictures(&["a"], &Unwatched);
     assert!(matches!(refused, Err(EngineError::NoImages { .. })));
 }

@@ -15,7 +15,7 @@ use serde_json::{Map, Value, json};
 use super::super::{Encoder, Model};
 use super::plain::Tensors;
 use super::tiny::Tiny;
-use super::{difference, unit};
+use super::{both, difference, unit};
 use crate::compute::Scratch;
 use crate::{EngineError, Pooling, Unwatched};
 

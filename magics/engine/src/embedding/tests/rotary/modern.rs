@@ -5,7 +5,9 @@ use candle_transformers::models::modernbert::ModernBert;
 use expect_test::{Expect, expect};
 use serde_json::{Value, json};
 
-use super::{HEADS, INNER, POSITIONS, Tiny, WIDTH, builder, compare, describe, pool, refused};
+use super::{
+    HEADS, INNER, POSITIONS, Tiny, WIDTH, both, builder, compare, describe, pool, refused,
+};
 use super::{settings, texts, with};
 use crate::{Encoder, Family, Pooling, Unwatched};
 
@@ -47,15 +49,16 @@ fn tiny(prefix: &str, config: &Value) -> Tiny {
 }
 
 fn agrees(tiny: &Tiny) {
-    let encoder = Encoder::load(tiny.path()).unwrap();
     let named = tiny.tensors.iter().map(|(name, tensor)| {
         let rest = name.strip_prefix("model.").unwrap_or(name);
         (format!("model.{rest}"), tensor.clone())
     });
     let oracle = ModernBert::load(builder(named.collect()), &settings(tiny.path())).unwrap();
-    compare(&encoder, |ids| {
-        oracle.forward(ids, &ids.ones_like()?.to_dtype(DType::F32)?)
-    });
+    for encoder in both(tiny) {
+        compare(&encoder, |ids| {
+            oracle.forward(ids, &ids.ones_like()?.to_dtype(DType::F32)?)
+        });
+    }
 }
 
 #[test]

@@ -1,0 +1,75 @@
+//! Layers, wherever they compute.
+
+use candle_core::{Device, Error};
+
+use super::stack::{Scratch, Stack, Stopped};
+use super::tensors::Tensors;
+
+/// The layers of a model.
+pub(crate) enum Layers {
+    /// On the processor, by own kernels.
+    Processor(Stack),
+    /// On a device, by candle's.
+    Device(Tensors),
+}
+
+/// Why layers have not come to their end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Halt {
+    /// The work was stopped on request.
+    Stopped,
+    /// The device failed, and said so.
+    Failed(String),
+}
+
+impl From<Stopped> for Halt {
+    fn from(_: Stopped) -> Self {
+        Self::Stopped
+    }
+}
+
+impl From<Error> for Halt {
+    fn from(error: Error) -> Self {
+        Self::Failed(error.to_string())
+    }
+}
+
+impl Layers {
+    /// Values of one token.
+    pub(crate) fn width(&self) -> usize {
+        match self {
+            Self::Processor(stack) => stack.width(),
+            Self::Device(tensors) => tensors.width(),
+        }
+    }
+
+    /// Bytes of memory that the layers take, wherever they are.
+    pub(crate) fn n_bytes(&self) -> usize {
+        match self {
+            Self::Processor(stack) => stack.n_bytes(),
+            Self::Device(tensors) => tensors.n_bytes(),
+        }
+    }
+
+    /// Moves them from the processor to `device`.
+    pub(crate) fn move_to(&mut self, device: &Device) -> Result<(), Error> {
+        if let Self::Processor(stack) = self {
+            *self = Self::Device(Tensors::new(stack, device)?);
+        }
+        Ok(())
+    }
+
+    /// Runs `x` (tokens × width), sequences of the given lengths one after the other, through all layers in place.
+    pub(crate) fn run(
+        &self,
+        x: &mut [f32],
+        lengths: &[usize],
+        scratch: &mut Scratch,
+        stop: &dyn Fn() -> bool,
+    ) -> Result<(), Halt> {
+        match self {
+            Self::Processor(stack) => Ok(stack.run(x, lengths, scratch, stop)?),
+            Self::Device(tensors) => tensors.run(x, lengths, stop),
+        }
+    }
+}
