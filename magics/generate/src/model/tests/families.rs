@@ -7,7 +7,7 @@ use candle_nn::VarBuilder;
 use candle_transformers::models::{gemma2, gemma3, llama, mistral, phi3, qwen2, qwen3};
 use serde_json::{Value, json};
 
-use super::ragged::{batches, check, difference, sequences};
+use super::ragged::{batches, check, difference, once, sequences};
 use super::tiny::{Tiny, VOCABULARY, config, from_dir, from_dir_with};
 use crate::forward::Forward;
 use crate::model::Precision;
@@ -54,11 +54,12 @@ macro_rules! compare {
         let $weights = builder(&tiny);
         let mut $model = $new;
         let dir = tiny.write();
+        let mut oracle = once(|tokens| {
+            $model.clear_kv_cache();
+            last(&$model.forward(&input(tokens), 0).unwrap())
+        });
         for decoder in &mut decoders(dir.path()) {
-            check($family, decoder.as_mut(), &mut |tokens| {
-                $model.clear_kv_cache();
-                last(&$model.forward(&input(tokens), 0).unwrap())
-            });
+            check($family, decoder.as_mut(), &mut oracle);
         }
     }};
 }
@@ -69,11 +70,12 @@ fn compare_llama(more: &Value) {
     let config = parsed.into_config(false);
     let model = llama::Llama::load(builder(&tiny), &config).unwrap();
     let dir = tiny.write();
+    let mut oracle = once(|tokens| {
+        let mut cache = llama::Cache::new(false, DType::F32, &config, &Device::Cpu).unwrap();
+        last(&model.forward(&input(tokens), 0, &mut cache).unwrap())
+    });
     for decoder in &mut decoders(dir.path()) {
-        check("llama", decoder.as_mut(), &mut |tokens| {
-            let mut cache = llama::Cache::new(false, DType::F32, &config, &Device::Cpu).unwrap();
-            last(&model.forward(&input(tokens), 0, &mut cache).unwrap())
-        });
+        check("llama", decoder.as_mut(), &mut oracle);
     }
 }
 

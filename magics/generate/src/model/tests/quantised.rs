@@ -8,7 +8,7 @@ use candle_transformers::models::{
 };
 use serde_json::{Value, json};
 
-use super::ragged::{batches, errors, sequences};
+use super::ragged::{batches, errors, once, sequences};
 use super::tiny::{Tiny, VOCABULARY, config, from_dir, from_gguf, from_gguf_with};
 use crate::forward::Forward;
 use crate::model::Precision;
@@ -50,16 +50,14 @@ macro_rules! compare {
         let mut $file = std::fs::File::open(&path).unwrap();
         let $content = Content::read(&mut $file).unwrap();
         let mut model = $new.unwrap();
+        let mut oracle = once(|tokens| {
+            model.clear_kv_cache();
+            last(&model.forward(&input(tokens), 0).unwrap())
+        });
         for with in Available::all() {
-            check(
-                &format!("{} {:?} {}", $family, $dtype, with.which().name()),
-                &mut from_gguf_with(&path, Precision::Stored, with),
-                &mut |tokens| {
-                    model.clear_kv_cache();
-                    last(&model.forward(&input(tokens), 0).unwrap())
-                },
-                $tolerance,
-            );
+            let name = format!("{} {:?} {}", $family, $dtype, with.which().name());
+            let mut decoder = from_gguf_with(&path, Precision::Stored, with);
+            check(&name, &mut decoder, &mut oracle, $tolerance);
         }
     }};
 }

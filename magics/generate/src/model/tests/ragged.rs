@@ -1,9 +1,20 @@
 //! Ragged batches of a decoder, compared row by row with a model that sees one sequence at a time.
 
+use std::collections::HashMap;
+
 use crate::forward::{Batch, Forward, PAGE, Part};
 
 /// Logits behind the last of some tokens.
 pub(super) type Oracle<'a> = dyn FnMut(&[u32]) -> Vec<f32> + 'a;
+
+/// An oracle that computes each answer once, however many decoders are compared with it.
+pub(super) fn once(mut oracle: impl FnMut(&[u32]) -> Vec<f32>) -> impl FnMut(&[u32]) -> Vec<f32> {
+    let mut known = HashMap::new();
+    move |tokens| {
+        let answer = known.entry(tokens.to_vec());
+        answer.or_insert_with(|| oracle(tokens)).clone()
+    }
+}
 
 /// Tokens of four sequences.
 pub(in crate::model) fn sequences(vocabulary: u32) -> Vec<Vec<u32>> {
