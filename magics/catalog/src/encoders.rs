@@ -198,17 +198,17 @@ impl Embedder {
         })
     }
 
-    /// Has `make` ask the model.
+    /// Has `embed` ask the model.
     fn ask(
         &self,
         call: &mut Call,
-        make: &dyn Fn(&Client, &ModelCall) -> Result<Embedded, LlmError>,
+        embed: &dyn Fn(&Client, &ModelCall) -> Result<Embedded, LlmError>,
     ) -> Result<Vectors, MagicError> {
         let client = call.session.models.client()?;
-        let made = match make(&client, &self.pattern(call)?) {
+        let made = match embed(&client, &self.pattern(call)?) {
             // It has just gone to rest, or ended with the notebook that had started it: it is started once more.
             Err(LlmError::Ended { .. }) if matches!(self.place, Place::Here(_)) => {
-                make(&client, &self.pattern(call)?)
+                embed(&client, &self.pattern(call)?)
             }
             made => made,
         };

@@ -30,25 +30,19 @@ impl Batch {
         let begun = Instant::now();
         let cancel = call.cancel.clone();
         let stop = || cancel.is_raised();
-        let (cluster, job) = match &self.follow {
-            Some(name) => {
-                let cluster = Cluster::connect(&Place::default())?;
-                // As it was shown, or by its name alone.
-                let (namespace, name) = name
-                    .split_once('/')
-                    .unwrap_or((cluster.namespace(), name.as_str()));
-                let job = JobName {
-                    namespace: namespace.to_owned(),
-                    name: name.to_owned(),
-                };
-                (cluster, job)
+        let cluster = Cluster::connect(&Place::default())?;
+        let job = if let Some(name) = &self.follow {
+            // As it was shown, or by its name alone.
+            let (namespace, name) = name
+                .split_once('/')
+                .unwrap_or((cluster.namespace(), name.as_str()));
+            JobName {
+                namespace: namespace.to_owned(),
+                name: name.to_owned(),
             }
-            None => {
-                let cluster = Cluster::connect(&Place::default())?;
-                let image = self.image(&cluster, &stop)?;
-                let job = cluster.submit(&self.job(notebook, &image)?, &stop)?;
-                (cluster, job)
-            }
+        } else {
+            let image = self.image(&cluster, &stop)?;
+            cluster.submit(&self.job(notebook, &image)?, &stop)?
         };
         let followed = follow(&cluster, &job, call);
         let (phase, said) = followed.map_err(|error| self.left(&job, error))?;
