@@ -18,7 +18,6 @@ use rayon::prelude::*;
 use crate::error::ClusteringError;
 use crate::points::{Bounded, Entry, Points};
 use ready::{Found, Ready};
-pub(crate) use sums::squared_distance;
 use values::Values;
 
 /// Values of a block: large enough for threads, small enough for a near cache.
@@ -225,16 +224,16 @@ impl Points for Dense<'_> {
 
     /// With `m` the origin, `x·(c − m)` and `‖c − m‖²/2 + m·(c − m)` give the scores of `x − m` without a copy.
     fn ready(&self, centroids: &[f32], k: usize) -> Ready {
-        let mut about = centroids[..k * self.dims].to_vec();
-        let bias = about.par_chunks_exact_mut(self.dims).map(|centroid| {
+        let mut about = centroids.to_vec();
+        let mut bias = Vec::with_capacity(k);
+        for centroid in about.chunks_exact_mut(self.dims) {
             let mut sum = 0.0;
             for (value, &origin) in centroid.iter_mut().zip(&self.origin) {
                 *value -= origin;
                 sum += f64::from(*value) * (0.5 * f64::from(*value) + f64::from(origin));
             }
-            sum as f32
-        });
-        let bias = bias.collect();
+            bias.push(sum as f32);
+        }
         Ready::new(about, bias, self.dims)
     }
 

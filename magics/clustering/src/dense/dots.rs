@@ -5,11 +5,9 @@
     reason = "only the outermost function has the wide instructions"
 )]
 
-use std::ops::Range;
-
 use pulp::{Arch, Simd, WithSimd};
 
-use super::ahead::{self, Line};
+use super::ahead;
 
 /// Columns at a time, so that a slab of the centroids stays in a near cache.
 const SLAB: usize = 1024;
@@ -45,19 +43,13 @@ impl WithSimd for Products<'_> {
     fn with_simd<S: Simd>(self, simd: S) {
         let k = self.centroids.len();
         let mut sums = vec![simd.splat_f32s(0.0); self.rows.len() * k];
-        for first in (0..self.dims).step_by(SLAB) {
-            let end = (first + SLAB).min(self.dims);
-            let slab = Slab {
-                rows: self.rows,
-                centroids: self.centroids,
-                columns: first..end,
-                after: end..(end + SLAB).min(self.dims),
-            };
+        for slab in (0..self.dims).step_by(SLAB) {
+            let columns = slab..(slab + SLAB).min(self.dims);
             // 32 registers hold the sums of 4 × 6 products, 16 those of 2 × 6.
             if S::F32_LANES == 8 {
-                tiles::<S, 2>(simd, &slab, &mut sums, k);
+                tiles::<S, 2>(simd, &self.columns(columns), &mut sums, k);
             } else {
-                tiles::<S, 4>(simd, &slab, &mut sums, k);
+                tiles::<S, 4>(simd, &self.columns(columns), &mut sums, k);
             }
         }
         for (product, sum) in self.into.iter_mut().zip(sums) {
@@ -70,29 +62,33 @@ impl WithSimd for Products<'_> {
 struct Slab<'a> {
     rows: &'a [&'a [f32]],
     centroids: &'a [&'a [f32]],
-    columns: Range<usize>,
-    /// Those that come next.
-    after: Range<usize>,
+    columns: std::ops::Range<usize>,
+}
+
+impl<'a> Products<'a> {
+    #[inline(always)]
+    fn columns(&self, columns: std::ops::Range<usize>) -> Slab<'a> {
+        Slab {
+            rows: self.rows,
+            centroids: self.centroids,
+            columns,
+        }
+    }
 }
 
 #[inline(always)]
 fn tiles<S: Simd, const R: usize>(simd: S, slab: &Slab, products: &mut [S::f32s], k: usize) {
     let (rows, rest) = slab.rows.as_chunks::<R>();
     let mut outputs = products.chunks_exact_mut(R * k);
-    for (number, (rows, products)) in rows.iter().zip(outputs.by_ref()).enumerate() {
-        // The next rows and, after the last, the next columns of the first.
-        let next: [&[Line]; R] =
-            std::array::from_fn(|r| match slab.rows.get((number + 1) * R + r) {
-                Some(row) => ahead::lines(&row[slab.columns.clone()]),
-                None => ahead::lines(&slab.rows[r][slab.after.clone()]),
-            });
-        row_tile::<S, R>(simd, slab, rows, &next, products, k);
+    let next = rows.iter().skip(1).map(|rows| &rows[..]).chain([rest]);
+    for ((rows, products), next) in rows.iter().zip(outputs.by_ref()).zip(next) {
+        row_tile::<S, R>(simd, slab, rows, next, products, k);
     }
     for (row, products) in rest
         .iter()
         .zip(outputs.into_remainder().chunks_exact_mut(k))
     {
-        row_tile::<S, 1>(simd, slab, &[row], &[&[]], products, k);
+        row_tile::<S, 1>(simd, slab, &[row], &[], products, k);
     }
 }
 
@@ -101,37 +97,29 @@ fn row_tile<S: Simd, const R: usize>(
     simd: S,
     slab: &Slab,
     rows: &[&[f32]; R],
-    next: &[&[Line]; R],
+    next: &[&[f32]],
     products: &mut [S::f32s],
     k: usize,
 ) {
+    let rows: [&[f32]; R] = std::array::from_fn(|r| &rows[r][slab.columns.clone()]);
     let turns = k.div_ceil(MOST);
     let mut first = 0;
     for turn in 0..turns {
-        // Some of the next rows in each turn, a line in each step, because many at once would wait for each other.
-        let some = R * turn / turns..R * (turn + 1) / turns;
-        let tile = Tile {
-            rows: std::array::from_fn(|r| &rows[r][slab.columns.clone()]),
-            ahead: std::array::from_fn(|r| if some.contains(&r) { next[r] } else { &[] }),
-        };
+        for row in next {
+            ahead::fetch(&row[slab.columns.clone()], turn, turns);
+        }
         let count = (k - first).div_ceil(turns - turn);
         let products = &mut products[first..];
         match count {
-            1 => few::<S, R, 1>(simd, slab, &tile, first, products, k),
-            2 => few::<S, R, 2>(simd, slab, &tile, first, products, k),
-            3 => few::<S, R, 3>(simd, slab, &tile, first, products, k),
-            4 => few::<S, R, 4>(simd, slab, &tile, first, products, k),
-            5 => few::<S, R, 5>(simd, slab, &tile, first, products, k),
-            _ => few::<S, R, 6>(simd, slab, &tile, first, products, k),
+            1 => few::<S, R, 1>(simd, slab, &rows, first, products, k),
+            2 => few::<S, R, 2>(simd, slab, &rows, first, products, k),
+            3 => few::<S, R, 3>(simd, slab, &rows, first, products, k),
+            4 => few::<S, R, 4>(simd, slab, &rows, first, products, k),
+            5 => few::<S, R, 5>(simd, slab, &rows, first, products, k),
+            _ => few::<S, R, 6>(simd, slab, &rows, first, products, k),
         }
         first += count;
     }
-}
-
-/// Columns of a few rows, and what is fetched meanwhile.
-struct Tile<'a, const R: usize> {
-    rows: [&'a [f32]; R],
-    ahead: [&'a [Line]; R],
 }
 
 /// Adds the products of `R` rows with `T` centroids from `first` on.
@@ -139,12 +127,11 @@ struct Tile<'a, const R: usize> {
 fn few<S: Simd, const R: usize, const T: usize>(
     simd: S,
     slab: &Slab,
-    tile: &Tile<R>,
+    rows: &[&[f32]; R],
     first: usize,
     products: &mut [S::f32s],
     k: usize,
 ) {
-    let rows = &tile.rows;
     let centroids: [&[f32]; T] =
         std::array::from_fn(|t| &slab.centroids[first + t][slab.columns.clone()]);
     let mut sums = [[simd.splat_f32s(0.0); T]; R];
@@ -152,11 +139,6 @@ fn few<S: Simd, const R: usize, const T: usize>(
     let row_heads: [&[S::f32s]; R] = std::array::from_fn(|r| &S::as_simd_f32s(rows[r]).0[..whole]);
     let heads: [&[S::f32s]; T] = std::array::from_fn(|t| &S::as_simd_f32s(centroids[t]).0[..whole]);
     for p in 0..whole {
-        for lines in &tile.ahead {
-            if let Some(line) = lines.get(p) {
-                ahead::line(line);
-            }
-        }
         let values: [S::f32s; R] = std::array::from_fn(|r| row_heads[r][p]);
         for (t, head) in heads.iter().enumerate() {
             let column = head[p];

@@ -8,7 +8,6 @@
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
-use super::ahead::{self, Line};
 use super::values::Values;
 use crate::points::Entry;
 
@@ -16,8 +15,8 @@ use crate::points::Entry;
 const MOST_COLUMNS: usize = 2048;
 /// Parts of the columns, unless these would be too many for a near cache.
 const STRIPS: usize = 8;
-/// Rows of a label that are added together, so that its sums are read and written once.
-const TOGETHER: usize = 4;
+/// Parts of a row, of which one of the next is fetched while one is added.
+const TURNS: usize = 8;
 /// Sums of a distance that run side by side.
 const LANES: usize = 16;
 
@@ -99,140 +98,84 @@ fn add_times(row: &[f32], factor: f32, sums: &mut [f64]) {
     }
 }
 
-/// Adds rows, each times a factor, to the sums of their labels (`k × dims`), those of a label in the order of `entries`: each
-/// thread takes some columns, hence no sums to merge.
+/// Adds rows, each times a factor, to the sums of their labels (`k × dims`): each thread takes some columns of all of
+/// `entries`, hence no sums to merge.
 pub(super) fn add_by_columns(
     values: &Values,
     dims: usize,
     mut entries: Vec<Entry>,
     sums: &mut [f64],
 ) {
+    let k = sums.len() / dims;
     // Cluster by cluster, so that its sums stay in the nearest cache.
     entries.sort_by_key(|entry| entry.label);
-    let width = dims
+    let columns = dims
         .div_ceil(STRIPS)
         .next_multiple_of(LANES)
         .min(MOST_COLUMNS);
-    let mut strips: Vec<Vec<&mut [f64]>> = Vec::new();
-    strips.resize_with(dims.div_ceil(width), Vec::new);
-    let mut groups = entries.chunk_by(|a, b| a.label == b.label).peekable();
-    for (label, sums) in sums.chunks_exact_mut(dims).enumerate() {
-        if groups
-            .next_if(|group| group[0].label as usize == label)
-            .is_some()
-        {
-            for (strip, sums) in strips.iter_mut().zip(sums.chunks_mut(width)) {
-                strip.push(sums);
-            }
-        }
-    }
-    strips
+    let strips: Vec<Vec<f64>> = (0..dims.div_ceil(columns))
         .into_par_iter()
-        .enumerate()
-        .for_each(|(number, sums)| {
+        .map(|strip| {
+            let first = strip * columns;
+            let width = columns.min(dims - first);
+            let mut sums = vec![0.0; k * width];
             Arch::new().dispatch(Strip {
                 values,
                 dims,
                 entries: &entries,
-                first: number * width,
-                sums,
+                first,
+                width,
+                sums: &mut sums,
             });
-        });
+            sums
+        })
+        .collect();
+    for (number, strip) in strips.iter().enumerate() {
+        let first = number * columns;
+        let width = strip.len() / k;
+        for (sums, strip) in sums.chunks_exact_mut(dims).zip(strip.chunks_exact(width)) {
+            for (sum, part) in sums[first..first + width].iter_mut().zip(strip) {
+                *sum += part;
+            }
+        }
+    }
 }
 
 /// Some columns of all entries.
 struct Strip<'a> {
     values: &'a Values<'a>,
     dims: usize,
-    /// By ascending labels.
     entries: &'a [Entry],
     first: usize,
-    /// Of each of these labels.
-    sums: Vec<&'a mut [f64]>,
+    width: usize,
+    sums: &'a mut [f64],
 }
 
 impl WithSimd for Strip<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(mut self, _simd: S) {
-        let width = self.sums.first().map_or(0, |sums| sums.len());
-        let mut tile = vec![0.0; TOGETHER * width];
-        let (mut done, mut near) = (0, TOGETHER);
-        let groups = self.entries.chunk_by(|a, b| a.label == b.label);
-        for (group, sums) in groups.zip(std::mem::take(&mut self.sums)) {
-            let (fours, rest) = group.as_chunks::<TOGETHER>();
-            for four in fours {
-                done += TOGETHER;
-                self.add(four, self.ahead(&mut near, done, width), &mut tile, sums);
-            }
-            for one in rest.as_chunks::<1>().0 {
-                done += 1;
-                self.add(one, self.ahead(&mut near, done, width), &mut tile, sums);
-            }
-        }
-    }
-}
-
-impl Strip<'_> {
-    /// What is to be fetched so that [`TOGETHER`] entries after the first `done` are near, as the first `near` are.
-    #[inline(always)]
-    fn ahead(&self, near: &mut usize, done: usize, width: usize) -> [&[Line]; TOGETHER] {
-        let first = *near;
-        *near = done + TOGETHER;
-        std::array::from_fn(|r| match self.entries.get(first + r) {
-            Some(entry) if first + r < done + TOGETHER => {
-                self.values.lines(self.place(entry), width)
-            }
-            _ => &[],
-        })
-    }
-
-    /// Adds entries of one label, each to what the one before left.
-    #[inline(always)]
-    fn add<const R: usize>(
-        &self,
-        entries: &[Entry; R],
-        ahead: [&[Line]; TOGETHER],
-        tile: &mut [f32],
-        sums: &mut [f64],
-    ) {
-        let factors: [f64; R] = std::array::from_fn(|r| f64::from(entries[r].factor));
-        let mut tiles = tile.chunks_exact_mut(sums.len());
-        let rows: [&[f32]; R] = std::array::from_fn(|r| match tiles.next() {
-            Some(tile) => self.values.columns(self.place(&entries[r]), tile),
-            None => &[],
-        });
-        let (sums, last_sums) = sums.as_chunks_mut::<LANES>();
-        let heads: [&[Line]; R] = std::array::from_fn(|r| &ahead::lines(rows[r])[..sums.len()]);
-        for (p, sums) in sums.iter_mut().enumerate() {
-            for lines in ahead {
-                if let Some(line) = lines.get(p) {
-                    ahead::line(line);
+    fn with_simd<S: Simd>(self, _simd: S) {
+        let (width, mut tile) = (self.width, vec![0.0; self.width]);
+        let place = |entry: &Entry| entry.row * self.dims + self.first;
+        let piece = width.div_ceil(TURNS);
+        for (number, entry) in self.entries.iter().enumerate() {
+            let next = self.entries.get(number + 1).map(place);
+            let row = self.values.columns(place(entry), &mut tile);
+            let sums = &mut self.sums[entry.label as usize * width..][..width];
+            let pieces = row.chunks(piece).zip(sums.chunks_mut(piece));
+            for (turn, (row, sums)) in pieces.enumerate() {
+                if let Some(next) = next {
+                    self.values.prefetch(next..next + width, turn, TURNS);
                 }
-            }
-            for (head, &factor) in heads.iter().zip(&factors) {
-                for (sum, &value) in sums.iter_mut().zip(&head[p]) {
-                    *sum += f64::from(value) * factor;
-                }
+                add_times(row, entry.factor, sums);
             }
         }
-        let first = sums.len() * LANES;
-        for (row, &factor) in rows.iter().zip(&factors) {
-            for (sum, &value) in last_sums.iter_mut().zip(&row[first..]) {
-                *sum += f64::from(value) * factor;
-            }
-        }
-    }
-
-    #[inline(always)]
-    fn place(&self, entry: &Entry) -> usize {
-        entry.row * self.dims + self.first
     }
 }
 
 /// `‖a − b‖²`: differences in 32 bits, their squares summed in 64.
-pub(crate) fn squared_distance(a: &[f32], b: &[f32]) -> f64 {
+pub(super) fn squared_distance(a: &[f32], b: &[f32]) -> f64 {
     Arch::new().dispatch(Distance { a, b })
 }
 

@@ -6,7 +6,7 @@ use std::ops::Range;
 use half::f16;
 use half::slice::HalfFloatSliceExt;
 
-use super::ahead::{self, Line};
+use super::ahead;
 
 /// Row-major values.
 #[derive(Debug, Clone)]
@@ -58,13 +58,12 @@ impl Values<'_> {
         }
     }
 
-    /// Lines of values that can be fetched ahead: those that need no widening.
-    #[expect(clippy::inline_always, reason = "the caller has wider instructions")]
+    /// Asks for part `part` of `parts` of values that will be needed soon, where they need no widening.
+    #[expect(clippy::inline_always, reason = "as for the function it calls")]
     #[inline(always)]
-    pub(super) fn lines(&self, start: usize, count: usize) -> &[Line] {
-        match self {
-            Values::Single(values) => ahead::lines(&values[start..start + count]),
-            Values::Half(_) => &[],
+    pub(super) fn prefetch(&self, places: Range<usize>, part: usize, parts: usize) {
+        if let Values::Single(values) = self {
+            ahead::fetch(&values[places], part, parts);
         }
     }
 

@@ -6,7 +6,6 @@ use std::sync::PoisonError;
 
 use super::lloyd::{Totals, inertia};
 use super::rows::{Rows, cut};
-use crate::dense::squared_distance;
 use crate::points::{Bounded, Entry, Points};
 use crate::watch::Watch;
 
@@ -162,7 +161,11 @@ impl Shifts {
     fn new(before: &[f32], after: &[f32], dims: usize) -> Shifts {
         let pairs = before.chunks_exact(dims).zip(after.chunks_exact(dims));
         let each: Vec<f32> = pairs
-            .map(|(before, after)| squared_distance(before, after).sqrt() as f32 * (1.0 + STEP))
+            .map(|(before, after)| {
+                let differences = before.iter().zip(after);
+                let squares = differences.map(|(a, b)| (f64::from(*a) - f64::from(*b)).powi(2));
+                squares.sum::<f64>().sqrt() as f32 * (1.0 + STEP)
+            })
             .collect();
         let mut farthest = 0;
         for (j, shift) in each.iter().enumerate() {
@@ -201,9 +204,12 @@ struct Slack {
 
 impl Slack {
     fn new(origin: &[f32], centroids: &[f32], dims: usize) -> Slack {
-        let squares = centroids
-            .chunks_exact(dims)
-            .map(|centroid| squared_distance(centroid, origin));
+        let squares = centroids.chunks_exact(dims).map(|centroid| {
+            let differences = centroid.iter().zip(origin);
+            differences
+                .map(|(a, b)| (f64::from(*a) - f64::from(*b)).powi(2))
+                .sum::<f64>()
+        });
         let origin: f64 = origin.iter().map(|&value| f64::from(value).powi(2)).sum();
         let additions = dims.min(CHAIN) + dims / CHAIN;
         Slack {

@@ -4,7 +4,6 @@ use rayon::prelude::*;
 
 use super::batch::Epochs;
 use super::rows::normalise;
-use crate::dense::squared_distance;
 use crate::error::ClusteringError;
 use crate::fit::{Fit, Iteration, Stop};
 use crate::options::{Metric, Options};
@@ -334,7 +333,12 @@ pub(super) fn centre(metric: Metric, centroid: &mut [f32], sums: &[f64], mass: f
 /// Squared shift of all centroids.
 pub(super) fn shift(before: &[f32], after: &[f32]) -> f64 {
     let pieces = before.par_chunks(PIECE).zip(after.par_chunks(PIECE));
-    let of_piece = |(before, after): (&[f32], &[f32])| squared_distance(before, after);
+    let of_piece = |(before, after): (&[f32], &[f32])| -> f64 {
+        let pairs = before.iter().zip(after);
+        pairs
+            .map(|(a, b)| (f64::from(*a) - f64::from(*b)).powi(2))
+            .sum()
+    };
     pieces.map(of_piece).collect::<Vec<f64>>().iter().sum()
 }
 

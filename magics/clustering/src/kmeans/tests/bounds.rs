@@ -3,8 +3,6 @@
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use half::f16;
-
 use super::{groups, threads};
 use crate::kmeans::fit;
 use crate::points::{Bounded, Entry};
@@ -198,39 +196,4 @@ fn a_long_row_that_leaves_a_sum_takes_no_digits_of_the_others_along() {
         (at - mean).abs() <= 1e-6 * mean.abs().max(1.0),
         "{at} {mean}"
     );
-}
-
-#[test]
-fn sums_that_were_moved_often_are_those_made_anew() {
-    let (n, dims, k) = (41, 1031, 3);
-    let (values, _) = groups(n, dims, k, 30.0, 5);
-    let halves: Vec<f16> = values.iter().map(|&value| f16::from_f32(value)).collect();
-    let wide = Dense::new(values.as_slice(), dims).unwrap();
-    let half = Dense::half(halves.as_slice(), dims).unwrap();
-    for points in [wide, half] {
-        let mut random = fastrand::Rng::with_seed(1);
-        let weights: Vec<f32> = (0..n).map(|row| 0.3 + row as f32).collect();
-        let mut labels: Vec<u32> = (0..n).map(|row| (row % k) as u32).collect();
-        let mut sums = vec![0.0; k * dims];
-        points.add_all(&labels, Some(&weights), &mut sums);
-        for _ in 0..500 {
-            let mut entries = Vec::new();
-            for (row, label) in labels.iter_mut().enumerate() {
-                let to = random.u32(..k as u32);
-                if *label != to && random.u8(..3) == 0 {
-                    entries.extend(
-                        [(*label, -weights[row]), (to, weights[row])]
-                            .map(|(label, factor)| Entry { row, label, factor }),
-                    );
-                    *label = to;
-                }
-            }
-            points.bounded().unwrap().add_listed(entries, &mut sums);
-        }
-        let mut anew = vec![0.0; k * dims];
-        points.add(0..n, &labels, Some(&weights), &mut anew);
-        for (moved, anew) in sums.iter().zip(&anew) {
-            assert!((moved - anew).abs() <= 1e-8, "{moved} {anew}");
-        }
-    }
 }
