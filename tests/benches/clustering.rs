@@ -13,14 +13,14 @@ const SURVEY: [&str; 5] = ["100000", "100", "400", "20", "10"];
 /// One that would take 150 GB if it were written out.
 const LARGE: [&str; 5] = ["1000000", "100", "400", "50", "10"];
 
-/// Rows of three shapes, answers of two sizes, and public sets of categories.
+/// Rows of four shapes, answers of two sizes, and public sets of categories.
 pub(crate) fn run(data: &Path, out: &mut dyn Write) -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
     let place = folder.path().display().to_string();
     let rows = client::program("mlk8s-kmeans-rows")?.display().to_string();
     for what in ["lloyd", "init"] {
         writeln!(out, "{what}:")?;
-        let cases = if what == "lloyd" { "abc" } else { "ab" };
+        let cases = if what == "lloyd" { "abcde" } else { "ab" };
         client::run_with_peers("kmeans_rows.py", &[&place, &rows, cases, "5", what], out)?;
     }
     writeln!(out, "answers, {}:", SURVEY.join(" × "))?;

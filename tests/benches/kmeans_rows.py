@@ -19,16 +19,27 @@ import warnings
 
 import numpy as np
 
-CASES = {"a": (200_000, 64, 100, 20), "b": (100_000, 384, 256, 10), "c": (5_000, 40_000, 20, 10)}
+# Rows, columns, clusters, iterations at most, and dimensions of what the rows are made of: 0 for planted centres.
+CASES = {
+    "a": (200_000, 64, 100, 20, 0),
+    "b": (100_000, 384, 256, 10, 0),
+    "c": (5_000, 40_000, 20, 10, 0),
+    "d": (398_210, 512, 128, 25, 0),
+    # Without groups, so that rows still change their cluster in the last iteration.
+    "e": (5_000, 40_000, 20, 10, 8),
+}
 
 
 def rows(folder, name):
-    n, d, k, _ = CASES[name]
+    n, d, k, _, latent = CASES[name]
     path = f"{folder}/{name}.f32"
     if not os.path.exists(path):
         rng = np.random.default_rng(0)
-        centres = rng.standard_normal((k, d), dtype=np.float32)
-        x = centres[rng.integers(0, k, n)] + 2 * rng.standard_normal((n, d), dtype=np.float32)
+        if latent:
+            x = rng.standard_normal((n, latent), dtype=np.float32) @ rng.standard_normal((latent, d), dtype=np.float32)
+        else:
+            x = rng.standard_normal((k, d), dtype=np.float32)[rng.integers(0, k, n)]
+        x += 2 * rng.standard_normal((n, d), dtype=np.float32)
         x.tofile(path)
         x[rng.choice(n, k, replace=False)].tofile(f"{folder}/{name}.init.f32")
     return np.fromfile(path, np.float32).reshape(n, d), np.fromfile(f"{folder}/{name}.init.f32", np.float32).reshape(k, d)
@@ -52,12 +63,12 @@ def main():
     faiss.omp_set_num_threads(2)
     warnings.filterwarnings("ignore")
     for name in cases:
-        n, d, k, iterations = CASES[name]
+        n, d, k, iterations, _ = CASES[name]
         x, first = rows(folder, name)
         ours = subprocess.Popen(
             [binary, f"{folder}/{name}.f32", str(d), str(k), str(iterations), f"{folder}/{name}.init.f32"],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        peak = 0
+        peak, curve = 0, []
 
         def engine(command):
             nonlocal peak
@@ -73,6 +84,7 @@ def main():
         def with_faiss():
             km = faiss.Kmeans(d, k, niter=iterations, max_points_per_centroid=n, min_points_per_centroid=1)
             km.train(x, init_centroids=first)
+            curve[:] = km.obj
             return float(km.obj[-1]), iterations
 
         def start(seed):
@@ -94,7 +106,14 @@ def main():
         for who, results in found.items():
             wall, used, inertia, count = (statistics.median(column) for column in zip(*results))
             print(f"{name} {who:14} {wall:7.3f} s {used:7.2f} cpu-s {count:4.0f} it {wall / count if count else wall:8.4f} s/it "
-                  f"{used / count if count else used:8.4f} cpu-s/it inertia {inertia:.6g}")
+                  f"{used / count if count else used:8.4f} cpu-s/it inertia {inertia:.8g}")
+        if curve:
+            # The centroids after i iterations have the inertia that the next one measures.
+            ours, theirs = (statistics.median(result[0] for result in found[who]) for who in ("ours", "faiss"))
+            reached = statistics.median(result[2] for result in found["ours"]) * (1 + 1e-5)
+            needed = next((i for i, inertia in enumerate(curve) if inertia <= reached), iterations)
+            theirs *= needed / iterations
+            print(f"{name} to the inertia of ours: {ours:.3f} s, faiss {theirs:.3f} s ({needed} it), {theirs / ours:.2f} x")
         print(f"{name} peak {peak / 1024:.0f} MiB = {peak * 1024 / x.nbytes:.2f} x data", flush=True)
 
 
