@@ -91,11 +91,25 @@ impl Settings {
             pythons: non_empty(PREFIX)
                 .map(|prefix| PathBuf::from(prefix).join("bin/python3"))
                 .into_iter()
+                .chain(jupyter())
                 .chain([PathBuf::from("python3")])
                 .collect(),
             parent: non_empty("JPY_PARENT_PID").and_then(|id| id.to_str()?.parse().ok()),
         }
     }
+}
+
+/// The Python that runs Jupyter, which may be in an environment that is not active: by the name it was started with, since
+/// that of an environment is a link.
+fn jupyter() -> Option<PathBuf> {
+    let id = non_empty("JPY_PARENT_PID")?.into_string().ok()?;
+    let words = std::fs::read(format!("/proc/{id}/cmdline")).ok()?;
+    let first = String::from_utf8(words.split(|byte| *byte == 0).next()?.to_vec()).ok()?;
+    let path = PathBuf::from(first);
+    let is_python = path
+        .file_name()
+        .is_some_and(|name| name.to_string_lossy().starts_with("python"));
+    (is_python && path.is_absolute()).then_some(path)
 }
 
 impl Settings {

@@ -223,7 +223,12 @@ impl Embedder {
             Place::There(endpoint, model) => ((**endpoint).clone(), model.clone()),
             Place::Here(here) => {
                 let (record, _) = here.start(call)?;
-                (call.session.workers.endpoint(&record), record.name)
+                let endpoint = call.session.workers.endpoint(&record);
+                call.session
+                    .models
+                    .endpoints()?
+                    .remember_own(&endpoint.name)?;
+                (endpoint, record.name)
             }
         };
         let about = call.session.models.about(&self.run);

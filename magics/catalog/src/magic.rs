@@ -50,7 +50,7 @@ pub struct Entry {
     /// Its examples.
     pub examples: &'static [Example],
     command: fn() -> clap::Command,
-    run: fn(Vec<String>, &mut Call) -> Result<View, MagicError>,
+    run: fn(clap::Command, Vec<String>, &mut Call) -> Result<View, MagicError>,
 }
 
 impl Entry {
@@ -82,7 +82,7 @@ impl Entry {
         if words.iter().any(|word| word == "--help" || word == "-h") {
             return Ok(View::Text(self.help(&words)));
         }
-        (self.run)(words, call)
+        (self.run)(self.command(), words, call)
     }
 
     /// The help text; for a magic with verbs, of the verb that `words` name.
@@ -123,23 +123,33 @@ impl Entry {
     }
 }
 
-fn parse_and_run<M: Magic>(words: Vec<String>, call: &mut Call) -> Result<View, MagicError> {
-    let command = M::command()
-        .no_binary_name(true)
-        .color(clap::ColorChoice::Never);
+fn parse_and_run<M: Magic>(
+    command: clap::Command,
+    words: Vec<String>,
+    call: &mut Call,
+) -> Result<View, MagicError> {
+    let typed = command.get_name().to_owned();
     let parsed = command
         .try_get_matches_from(words)
         .and_then(|matches| M::from_arg_matches(&matches))
-        .map_err(|error| usage_error(&error))?;
+        .map_err(|error| usage_error(&error, &typed))?;
     Ok(parsed.run(call)?.to_view())
 }
 
-/// Turns clap's report into our form: the first line says what failed, the rest what to type.
-fn usage_error(error: &clap::Error) -> MagicError {
+/// Turns clap's report into our form: the first line says what failed, the rest what to type, as in a cell.
+fn usage_error(error: &clap::Error, typed: &str) -> MagicError {
     let report = error.to_string();
     let report = report.strip_prefix("error: ").unwrap_or(&report);
     let (message, rest) = report.split_once("\n\n").unwrap_or((report, ""));
-    MagicError::new(ErrorKind::Usage, message.trim()).with_hint(rest.trim())
+    let lines = rest.lines().map(str::trim).filter(|line| {
+        // Advice for command lines, which have no cells.
+        !line.is_empty() && !line.starts_with("tip: to pass") && !line.starts_with("For more")
+    });
+    let mut hint: Vec<String> = lines
+        .map(|line| line.strip_prefix("tip: ").unwrap_or(line).to_owned())
+        .collect();
+    hint.push(format!("`{typed} --help` tells more"));
+    MagicError::new(ErrorKind::Usage, message.trim()).with_hint(hint.join("\n"))
 }
 
 /// Splits a command line into words as a shell does: blanks separate, quotes join, a backslash escapes.

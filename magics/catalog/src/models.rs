@@ -101,7 +101,10 @@ impl Models {
             Some((model, name)) => (Some(model).filter(|model| !model.is_empty()), Some(name)),
             None => (wanted, None),
         };
-        let endpoint = self.endpoints()?.get(name)?;
+        let endpoint = match (model, name) {
+            (Some(model), None) => has(&self.endpoints()?, model)?,
+            _ => self.endpoints()?.get(name)?,
+        };
         if let Some(model) = model.map(str::to_owned).or_else(|| endpoint.model.clone()) {
             return Ok((endpoint, model));
         }
@@ -135,6 +138,21 @@ impl Models {
             }
         }
     }
+}
+
+/// The endpoint that `model` is asked of, when no endpoint is named: the one in use, unless that has another model and a model
+/// of this machine, which serves no other, is called so.
+fn has(endpoints: &Endpoints, model: &str) -> Result<Endpoint, MagicError> {
+    let used = endpoints.get(None)?;
+    if used.process.is_none() && used.model.is_none() || used.model.as_deref() == Some(model) {
+        return Ok(used);
+    }
+    let all = endpoints.all();
+    let mut called = all.into_iter().filter(|one| {
+        let serves = one.process.is_some() && one.name == model;
+        serves || one.model.as_deref() == Some(model)
+    });
+    Ok(called.next().unwrap_or(used))
 }
 
 /// Fills what most magics leave as it is.

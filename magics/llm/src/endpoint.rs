@@ -2,6 +2,7 @@
 
 mod process;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -197,6 +198,9 @@ struct Kept {
     before: Option<String>,
     #[serde(default)]
     endpoints: Vec<Endpoint>,
+    /// Names of one's own servers, also of those that are gone: their hours have been spent.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    own: BTreeSet<String>,
 }
 
 impl Endpoints {
@@ -240,8 +244,29 @@ impl Endpoints {
             .ok_or_else(|| LlmError::NoEndpoint(format!("there is no endpoint called `{name}`")))
     }
 
+    /// Names of all servers whose calls are or were paid by the hour of one's own machine.
+    pub fn own(&self) -> BTreeSet<String> {
+        let local = self.all().into_iter().filter(|endpoint| endpoint.local);
+        let mut own = self.kept.own.clone();
+        own.extend(local.map(|endpoint| endpoint.name));
+        own
+    }
+
+    /// Remembers that the server called `name` is one's own.
+    pub fn remember_own(&mut self, name: &str) -> Result<(), LlmError> {
+        if self.kept.own.insert(name.to_owned()) {
+            self.save()?;
+        }
+        Ok(())
+    }
+
     /// Adds one, or replaces the one of its name; the first is in use.
     pub fn add(&mut self, endpoint: Endpoint) -> Result<(), LlmError> {
+        if endpoint.local {
+            self.kept.own.insert(endpoint.name.clone());
+        } else {
+            self.kept.own.remove(&endpoint.name);
+        }
         self.kept
             .endpoints
             .retain(|old| old.name != endpoint.name && !old.has_ended());

@@ -140,6 +140,16 @@ impl LlmError {
                 "is the model's name right, and does the address end in `/v1`? `%endpoint check {endpoint}` lists \
                  what the server has"
             ),
+            // Everybody says it so, we with the numbers.
+            LlmError::Refused {
+                status: 400,
+                message,
+                ..
+            } if message.contains("context") => {
+                "a shorter question fits: `--passages 2` takes fewer passages, `--max-tokens N` leaves less for the answer; \
+                 `%model load … --context N` makes room"
+                    .to_owned()
+            }
             // vLLM and we say it so.
             LlmError::Refused { message, .. } if message.contains("chat template") => {
                 "`%%ask --plain` has the model go on from the text as it is".to_owned()

@@ -39,6 +39,8 @@ pub(crate) enum Test {
     /// A number, or seconds, between two, both included.
     Between(f64, f64),
     Truth(bool),
+    /// This text, whatever its case; it is in small letters.
+    Is(String),
     /// A text between two in the order of bytes; the truth values say whether the ends are included.
     Text {
         from: Option<(String, bool)>,

@@ -126,6 +126,7 @@ fn terms(texts: &StrColumn, test: &Test) -> io::Result<Bits> {
     while stream.advance() {
         let fits = std::str::from_utf8(stream.key()).is_ok_and(|text| match test {
             Test::Contains(part) => contains(text, part),
+            Test::Is(whole) => text.to_lowercase() == *whole,
             Test::Text { from, to } => {
                 from.as_ref().is_none_or(|(from, included)| {
                     text > from.as_str() || *included && text == from

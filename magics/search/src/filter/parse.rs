@@ -270,7 +270,7 @@ fn text_test(text: &str, sign: &str) -> Test {
         "<=" => (None, end(true)),
         ">" => (end(false), None),
         ">=" => (end(true), None),
-        _ => (end(true), end(true)),
+        _ => return Test::Is(text.to_lowercase()),
     };
     Test::Text { from, to }
 }

@@ -100,7 +100,25 @@ impl Magic for Ask {
             }
             None => chat::ask(&self, &question, call)?,
         };
-        Ok(Asked(view))
+        let mut views = vec![view];
+        if !knows_server && !self.evidence {
+            views.push(View::Text(
+                "no model is in use: this is what the graph finds; `%model load` or `%endpoint add` brings one, `--evidence` is \
+                 for when none is wanted"
+                    .to_owned(),
+            ));
+        }
+        let unknown = unknown(call);
+        if !unknown.is_empty() {
+            views.push(View::Text(format!(
+                "there is no variable {}: that was asked as it stands",
+                unknown.join(", ")
+            )));
+        }
+        Ok(Asked(match views.len() {
+            1 => views.remove(0),
+            _ => View::Stack(views),
+        }))
     }
 }
 
@@ -121,6 +139,19 @@ pub(super) fn question(call: &Call) -> Result<String, MagicError> {
         let text = call.session.text(name).map(|text| text.to_string());
         text.or_else(|| (call.variable)(name))
     }))
+}
+
+/// Names in braces that nobody knows.
+fn unknown(call: &Call) -> Vec<String> {
+    let names = std::cell::RefCell::new(Vec::new());
+    fill(call.body.unwrap_or_default(), |name| {
+        let is_known = call.session.text(name).is_some() || (call.variable)(name).is_some();
+        if !is_known {
+            names.borrow_mut().push(format!("`{{{name}}}`"));
+        }
+        None
+    });
+    names.into_inner()
 }
 
 /// `text` with `{name}` replaced by what `value` knows under it; what nobody knows stays as it is, `{{` is a brace.

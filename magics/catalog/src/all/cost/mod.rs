@@ -208,22 +208,13 @@ impl Cost {
     fn own(&self, call: &Call, client: &Client) -> Result<(f64, f64, String), MagicError> {
         let since = self.since.ms;
         let busy = client.ledger(move |ledger| ledger.busy_hours(since))?;
-        let local: Vec<String> = call
-            .session
-            .models
-            .endpoints()?
-            .all()
-            .into_iter()
-            .filter(|e| e.local)
-            .map(|e| e.name)
-            .collect();
+        let own = call.session.models.endpoints()?.own();
         let rates = Rates::open(call.session.models.state())
             .map_err(|error| MagicError::new(ErrorKind::Input, error.to_string()))?;
         let hours: f64 = busy
             .iter()
-            .filter(|(name, _)| local.contains(name))
-            .map(|(_, hours)| hours)
-            .sum();
+            .filter(|(name, _)| own.contains(name))
+            .fold(0.0, |sum, (_, hours)| sum + hours);
         let machine = Machine {
             gpus: self.gpus,
             ..Machine::default()

@@ -114,7 +114,10 @@ impl Grouped {
 
     /// The columns in which a group differs most from the rest.
     fn apart(&self, cluster: usize) -> String {
-        let answers = matches!(self.rows.points, Points::Codes(_));
+        let (answers, factors) = match &self.rows.points {
+            Points::Codes(codes) => (true, codes.factors().unwrap_or_default()),
+            Points::Dense { .. } => (false, [].as_slice()),
+        };
         let told = self
             .report
             .apart
@@ -128,8 +131,10 @@ impl Grouped {
                     .get(difference.column)
                     .copied()
                     .unwrap_or((0.0, 1.0));
+                // What an encoding has stretched is told as the share of rows that it was.
+                let factor = f64::from(factors.get(difference.column).copied().unwrap_or(1.0));
                 let [mean, rest] = [difference.mean, difference.rest]
-                    .map(|x| x * f64::from(scale) + f64::from(shift));
+                    .map(|x| x / factor * f64::from(scale) + f64::from(shift));
                 let name = self
                     .rows
                     .names

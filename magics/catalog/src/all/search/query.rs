@@ -31,9 +31,9 @@ pub(super) struct Query {
     #[arg(long, default_value = "auto")]
     mode: How,
     /// Hits that are shown
-    #[arg(long, value_name = "N", default_value = "10")]
-    top: usize,
-    /// Which items count, such as: year >= 2020 and source ~ "arxiv"
+    #[arg(long, value_name = "N", default_value = "10", value_parser = clap::value_parser!(u16).range(1..))]
+    top: u16,
+    /// Which items count, such as: year >= 2020 and source ~ "arxiv"; case does not matter in texts
     #[arg(long = "where", value_name = "FILTER", default_value = "")]
     filter: String,
     /// Look at every vector, also where a graph is quicker and may miss some
@@ -96,7 +96,7 @@ impl Query {
                 How::Vectors => Mode::Vectors,
                 How::Hybrid => Mode::Hybrid,
             },
-            top: self.top,
+            top: usize::from(self.top),
             filter: self.filter.clone(),
             exact: self.exact,
             boost: marks.boost(),
@@ -279,7 +279,9 @@ fn note(results: &Results, index: &str, marked: bool, embedder: Option<&Embedder
     }
     parts.extend(results.notes.iter().cloned());
     parts.extend(embedder.and_then(Embedder::remark).map(str::to_owned));
-    parts.push("`%search feedback good 1` marks a hit".to_owned());
+    if !results.hits.is_empty() {
+        parts.push("`%search feedback good 1` marks a hit".to_owned());
+    }
     parts.join("; ")
 }
 
