@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 
+pub(super) use crate::display::error::{BLUE, PLAIN, RED};
+
 /// A failed cell.
 #[derive(Debug, Clone)]
 pub(crate) struct Failure {
@@ -15,12 +17,11 @@ pub(crate) struct Failure {
     pub(super) errors: Vec<Value>,
 }
 
-pub(super) const RED: &str = "\u{1b}[1;31m";
-pub(super) const GREEN: &str = "\u{1b}[32m";
+/// As readable as [`RED`] on what JupyterLab lays errors on, in both themes.
+pub(super) const GREEN: &str = "\u{1b}[1;38;5;64m";
 pub(super) const YELLOW: &str = "\u{1b}[1;33m";
-pub(super) const BLUE: &str = "\u{1b}[1;34m";
+/// In the colour of the page, which is always readable.
 pub(super) const BOLD: &str = "\u{1b}[1m";
-pub(super) const PLAIN: &str = "\u{1b}[0m";
 
 impl Failure {
     /// A failure of sort `ename` with a one-line report.

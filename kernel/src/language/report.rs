@@ -180,7 +180,7 @@ impl Reporter<'_> {
             let fixed = format!("{before}{better}{after}");
             let (line, _) = line_and_column(&origin);
             if let Some(text) = fixed.lines().nth(line - 1) {
-                let _ = writeln!(report, "{BLUE}{line:>3} |{PLAIN} {GREEN}{text}{PLAIN}");
+                let _ = writeln!(report, "{GREEN}{line:>3} |{PLAIN} {BOLD}{text}{PLAIN}");
             }
         }
     }
@@ -266,16 +266,17 @@ fn show(mark: &Marked, colour: &str, report: &mut String) {
         if from <= to {
             let indent = text[begin..from].width();
             let marks = sign.repeat(text[from..to].width().max(1));
-            let label = if is_last {
-                format!(" {}", mark.label)
-            } else {
+            let label = if is_last { mark.label.trim_end() } else { "" };
+            // Words are in the colour of the page: no red or blue reads well on the red of an error.
+            let label = if label.is_empty() {
                 String::new()
+            } else {
+                format!(" {BOLD}{label}{PLAIN}")
             };
             let _ = writeln!(
                 report,
-                "{margin} {BLUE}|{PLAIN} {}{colour}{marks}{}{PLAIN}",
-                " ".repeat(indent),
-                label.trim_end()
+                "{margin} {BLUE}|{PLAIN} {}{colour}{marks}{PLAIN}{label}",
+                " ".repeat(indent)
             );
         }
         if is_last {
