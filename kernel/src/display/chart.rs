@@ -8,15 +8,24 @@ use super::{chart_read, escape};
 
 /// What the crate `plotly` shows at the end of a cell.
 const PLOTLY: &str = "application/vnd.plotly.v1+json";
-/// The script that adds the tooltips; it has no dependencies and needs no network.
+/// The script that puts the picture into the page and adds the tooltips; it has no dependencies and needs no network.
 const SCRIPT: &str = concat!(
     "(function () {\n\"use strict\";\n",
     include_str!("page.js"),
     include_str!("chart.js"),
     "})();"
 );
-/// What the script's drawing looks like.
+/// What the picture looks like in the page: the parts that have one of our classes take the page's colours.
 const LIVE_STYLE: &str = include_str!("chart.css");
+
+/// What puts a picture into the page, where it has the colours of the page's theme.
+pub(super) fn live() -> Live<'static> {
+    Live {
+        script: SCRIPT,
+        data: json!({"chart": 1}),
+        style: LIVE_STYLE,
+    }
+}
 
 /// Adds a picture, HTML and text to a bundle that holds plotly's description of a chart only.
 pub(crate) fn enrich(bundle: &mut Map<String, Value>) {
@@ -79,11 +88,7 @@ fn html(text: &str, picture: &Picture) -> String {
         alt: text,
         caption,
         details: None,
-        live: Some(Live {
-            script: SCRIPT,
-            data: json!({"chart": 1}),
-            style: LIVE_STYLE,
-        }),
+        live: Some(live()),
     };
     figure::html(&figure, picture.width)
 }

@@ -349,7 +349,7 @@ fn note(out: &mut String, frame: &Frame, undrawn: &[String], alone: bool) {
         for (i, line) in lines.iter().enumerate() {
             let _ = writeln!(
                 out,
-                "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\" font-size=\"13\" fill=\"#5b6673\">{}</text>",
+                "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\" font-size=\"13\" class=\"mlk8s-soft\" fill=\"#5b6673\">{}</text>",
                 frame.width / 2.0,
                 frame.height / 2.0 + 22.0 * i as f64,
                 escape::text(line)
@@ -360,7 +360,7 @@ fn note(out: &mut String, frame: &Frame, undrawn: &[String], alone: bool) {
         let line = chart_words::cut(&lines.join("; "), 11.0, room);
         let _ = writeln!(
             out,
-            "<text x=\"22\" y=\"{:.1}\" font-size=\"11\" fill=\"#8a5a00\">{}</text>",
+            "<text x=\"22\" y=\"{:.1}\" font-size=\"11\" class=\"mlk8s-warn\" fill=\"#8a5a00\">{}</text>",
             frame.height - 9.0,
             escape::text(&line)
         );

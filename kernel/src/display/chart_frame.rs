@@ -181,7 +181,7 @@ impl Frame {
             "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {w:.0} {h:.0}\" width=\"{w:.0}\" height=\"{h:.0}\" \
              font-family=\"Inter, Helvetica Neue, Helvetica, Arial, Liberation Sans, DejaVu Sans, sans-serif\" \
              font-size=\"{SMALL}\">\n<title>{}</title>\n\
-             <rect x=\".5\" y=\".5\" width=\"{:.0}\" height=\"{:.0}\" rx=\"8\" fill=\"#fcfcfd\" stroke=\"#e4e7eb\"/>",
+             <rect x=\".5\" y=\".5\" width=\"{:.0}\" height=\"{:.0}\" rx=\"8\" class=\"mlk8s-card\" fill=\"#fcfcfd\" stroke=\"#e4e7eb\"/>",
             escape::text(title),
             w - 1.0,
             h - 1.0
@@ -189,7 +189,7 @@ impl Frame {
         for (i, line) in self.title.iter().enumerate() {
             let _ = writeln!(
                 out,
-                "<text x=\"22\" y=\"{:.1}\" font-size=\"{LARGE}\" font-weight=\"600\" fill=\"#1d2530\">{}</text>",
+                "<text x=\"22\" y=\"{:.1}\" font-size=\"{LARGE}\" font-weight=\"600\" class=\"mlk8s-ink\" fill=\"#1d2530\">{}</text>",
                 32.0 + 21.0 * i as f64,
                 escape::text(line)
             );
@@ -205,7 +205,7 @@ impl Frame {
 
     /// Lines across the chart, below everything else.
     pub(crate) fn grid(&self, out: &mut String, x: &Scale, y: &Scale) {
-        out.push_str("<g stroke=\"#e6e9ed\" stroke-width=\"1\">\n");
+        out.push_str("<g class=\"mlk8s-rule\" stroke=\"#e6e9ed\" stroke-width=\"1\">\n");
         let mut line = |x1: f64, y1: f64, x2: f64, y2: f64| {
             let _ = writeln!(out, "<path d=\"M{x1:.1} {y1:.1}L{x2:.1} {y2:.1}\"/>");
         };
@@ -230,7 +230,7 @@ impl Frame {
         };
         let _ = writeln!(
             out,
-            "<path d=\"M{:.1} {h:.1}L{:.1} {h:.1}M{v:.1} {:.1}L{v:.1} {:.1}\" stroke=\"#8d97a3\" fill=\"none\"/>\n<g fill=\"#5b6673\">",
+            "<path d=\"M{:.1} {h:.1}L{:.1} {h:.1}M{v:.1} {:.1}L{v:.1} {:.1}\" stroke=\"#8d97a3\" fill=\"none\"/>\n<g class=\"mlk8s-soft\" fill=\"#5b6673\">",
             self.left,
             self.right,
             self.top,
@@ -297,7 +297,7 @@ impl Frame {
         if !x.title.is_empty() {
             let _ = writeln!(
                 out,
-                "<text x=\"{middle:.1}\" y=\"{:.1}\" text-anchor=\"middle\" font-size=\"13\" fill=\"#3d4852\">{}</text>",
+                "<text x=\"{middle:.1}\" y=\"{:.1}\" text-anchor=\"middle\" font-size=\"13\" class=\"mlk8s-word\" fill=\"#3d4852\">{}</text>",
                 self.height - 14.0,
                 shown(&x.title, self.right - self.left)
             );
@@ -305,7 +305,7 @@ impl Frame {
         if !y.title.is_empty() {
             let _ = writeln!(
                 out,
-                "<text x=\"22\" y=\"{half:.1}\" text-anchor=\"middle\" font-size=\"13\" fill=\"#3d4852\" transform=\"rotate(-90 22 {half:.1})\">{}</text>",
+                "<text x=\"22\" y=\"{half:.1}\" text-anchor=\"middle\" font-size=\"13\" class=\"mlk8s-word\" fill=\"#3d4852\" transform=\"rotate(-90 22 {half:.1})\">{}</text>",
                 shown(&y.title, self.bottom - self.top)
             );
         }

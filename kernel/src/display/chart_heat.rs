@@ -294,7 +294,7 @@ pub(crate) fn bar(out: &mut String, heat: &Heat, title: &str, left: f64, [top, b
         let y = bottom - (tick.at - low) / (high - low) * (bottom - top);
         let _ = writeln!(
             out,
-            "<text x=\"{:.1}\" y=\"{:.1}\" fill=\"#5b6673\">{}</text>",
+            "<text x=\"{:.1}\" y=\"{:.1}\" class=\"mlk8s-soft\" fill=\"#5b6673\">{}</text>",
             left + 20.0,
             y + 4.0,
             escape::text(&tick.label)
@@ -303,7 +303,7 @@ pub(crate) fn bar(out: &mut String, heat: &Heat, title: &str, left: f64, [top, b
     if !title.is_empty() {
         let _ = writeln!(
             out,
-            "<text x=\"{left:.1}\" y=\"{:.1}\" fill=\"#3d4852\">{}</text>",
+            "<text x=\"{left:.1}\" y=\"{:.1}\" class=\"mlk8s-word\" fill=\"#3d4852\">{}</text>",
             top - 9.0,
             escape::text(&escape::cut(title, 12))
         );

@@ -54,7 +54,7 @@ impl Legend {
                 let [x, y] = [at[0], at[1] + 4.0];
                 let _ = writeln!(
                     out,
-                    "<text x=\"{x:.1}\" y=\"{y:.1}\" fill=\"#5b6673\">and {more} more</text>"
+                    "<text x=\"{x:.1}\" y=\"{y:.1}\" class=\"mlk8s-soft\" fill=\"#5b6673\">and {more} more</text>"
                 );
                 return;
             }
@@ -79,7 +79,7 @@ impl Legend {
         let _ = writeln!(
             out,
             "<rect x=\"{:.1}\" y=\"{:.1}\" width=\"{wide}\" height=\"{high}\" rx=\"{round}\" fill=\"{}\"/>\n\
-             <text x=\"{:.1}\" y=\"{:.1}\" fill=\"#3d4852\"{}>{}</text>",
+             <text x=\"{:.1}\" y=\"{:.1}\" class=\"mlk8s-word\" fill=\"#3d4852\"{}>{}</text>",
             x + shift,
             y - high / 2.0,
             entry.colour,

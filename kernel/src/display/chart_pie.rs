@@ -74,7 +74,7 @@ pub(crate) fn draw(out: &mut String, trace: &Trace<'_>, [cx, cy]: [f64; 2], radi
         );
         let _ = writeln!(
             out,
-            "<path d=\"{}\" fill=\"{}\" stroke=\"#fcfcfd\" stroke-width=\"1.5\" fill-rule=\"evenodd\" data-tip=\"{}\"/>",
+            "<path d=\"{}\" fill=\"{}\" class=\"mlk8s-gap\" stroke=\"#fcfcfd\" stroke-width=\"1.5\" fill-rule=\"evenodd\" data-tip=\"{}\"/>",
             wedge([cx, cy], [hole, radius], turn, share),
             part.colour,
             attribute(&tip)
@@ -95,7 +95,7 @@ pub(crate) fn draw(out: &mut String, trace: &Trace<'_>, [cx, cy]: [f64; 2], radi
         let name = escape::cut(&trace.name, (hole / 4.0) as usize);
         let _ = writeln!(
             out,
-            "<text x=\"{cx:.1}\" y=\"{:.1}\" text-anchor=\"middle\" fill=\"#1d2530\" font-size=\"13\">{}</text>",
+            "<text x=\"{cx:.1}\" y=\"{:.1}\" text-anchor=\"middle\" class=\"mlk8s-ink\" fill=\"#1d2530\" font-size=\"13\">{}</text>",
             cy + 4.0,
             escape::text(&name)
         );

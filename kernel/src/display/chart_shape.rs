@@ -113,12 +113,15 @@ pub(crate) fn draw(out: &mut String, shapes: &[&Shape], x: &Scale, y: &Scale) {
                 text,
                 fill,
             } => {
+                let ink = fill.map_or_else(
+                    || "class=\"mlk8s-word\" fill=\"#3d4852\"".to_owned(),
+                    |fill| format!("fill=\"{fill}\""),
+                );
                 let _ = writeln!(
                     out,
-                    "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"{anchor}\" fill=\"{}\" pointer-events=\"none\">{}</text>",
+                    "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"{anchor}\" {ink} pointer-events=\"none\">{}</text>",
                     x.pixel(at[0]) + shift[0],
                     y.pixel(at[1]) + shift[1],
-                    fill.unwrap_or("#3d4852"),
                     escape::text(text),
                 );
             }

@@ -38,6 +38,34 @@ fn a_chart_gains_a_picture_html_and_words() {
 }
 
 #[test]
+fn what_surrounds_the_values_takes_the_colours_of_the_page() {
+    let bar = json!({"type": "bar", "x": ["a"], "y": [2], "text": ["two"], "name": "n"});
+    let bundle = enriched(json!({
+        "data": [bar, bar],
+        "layout": {"title": {"text": "t"}, "xaxis": {"title": {"text": "x"}}, "yaxis": {"title": {"text": "y"}}},
+    }));
+    let svg = bundle["image/svg+xml"].as_str().unwrap();
+    for (kind, colour) in [
+        ("card", "#fcfcfd"),
+        ("ink", "#1d2530"),
+        ("word", "#3d4852"),
+        ("soft", "#5b6673"),
+    ] {
+        let [fill, class] = [
+            format!("fill=\"{colour}\""),
+            format!("class=\"mlk8s-{kind}\" "),
+        ];
+        let before: Vec<&str> = svg.split(&*fill).collect();
+        assert!(before.len() > 1, "{colour} {svg}");
+        for piece in &before[..before.len() - 1] {
+            assert!(piece.ends_with(&*class), "{colour} {svg}");
+        }
+        let rule = format!(".mlk8s-chart .mlk8s-{kind}{{fill:var(--mlk8s-");
+        assert!(bundle["text/html"].as_str().unwrap().contains(&rule));
+    }
+}
+
+#[test]
 fn other_bundles_stay_as_they_are() {
     let mut bundle = Map::new();
     bundle.insert("text/plain".to_owned(), json!("7"));

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use mlk8s_catalog::view::{CloudView, Column, Table};
 
 use super::figure::{self, Figure};
-use super::{Drawn, escape, palette, table};
+use super::{Drawn, chart, escape, palette, table};
 
 /// Words in the table below the picture.
 const ROWS: usize = 40;
@@ -24,7 +24,7 @@ pub(crate) fn draw(cloud: &CloudView) -> Drawn {
         alt: &format!("Word cloud. {}. Largest: {}", cloud.title, words.join(", ")),
         caption: escape::text(&cloud.title),
         details: Some(("Words by weight", table::bare(&by_weight(cloud)))),
-        live: None,
+        live: Some(chart::live()),
     };
     Drawn {
         html: figure::html(&figure, 900),
@@ -37,7 +37,7 @@ fn picture(cloud: &CloudView) -> String {
     let mut out = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" height=\"{height}\" \
          font-family=\"Helvetica Neue, Helvetica, Arial, Liberation Sans, DejaVu Sans, sans-serif\" text-anchor=\"middle\">\n\
-         <rect width=\"{width}\" height=\"{height}\" rx=\"8\" fill=\"#fcfcfd\"/>\n"
+         <rect class=\"mlk8s-card\" width=\"{width}\" height=\"{height}\" rx=\"8\" fill=\"#fcfcfd\"/>\n"
     );
     for (index, word) in cloud.words.iter().enumerate() {
         if !(word.x.is_finite() && word.y.is_finite() && word.size.is_finite()) {
@@ -45,7 +45,7 @@ fn picture(cloud: &CloudView) -> String {
         }
         let _ = writeln!(
             out,
-            "<text x=\"{:.1}\" y=\"{:.1}\" dominant-baseline=\"central\" font-size=\"{:.1}\" fill=\"{}\">{}</text>",
+            "<text x=\"{:.1}\" y=\"{:.1}\" dominant-baseline=\"central\" font-size=\"{:.1}\" {}>{}</text>",
             word.x,
             word.y,
             word.size,
@@ -66,14 +66,15 @@ fn side(length: f32) -> f32 {
     }
 }
 
-/// The heaviest words are dark, lighter ones take turns in calm colours.
-fn ink(index: usize, weight: f32) -> &'static str {
+/// The heaviest words are dark, lighter ones take turns in calm colours; on a dark page both are lighter.
+fn ink(index: usize, weight: f32) -> String {
     const CALM: [usize; 5] = [0, 5, 2, 7, 6];
-    if weight > 0.6 {
-        "#1f3a5f"
+    let (class, fill) = if weight > 0.6 {
+        ("deep", "#1f3a5f")
     } else {
-        palette::COMMUNITIES[CALM[index % CALM.len()]]
-    }
+        ("calm", palette::COMMUNITIES[CALM[index % CALM.len()]])
+    };
+    format!("class=\"mlk8s-{class}\" fill=\"{fill}\"")
 }
 
 fn by_weight(cloud: &CloudView) -> Table {
@@ -113,5 +114,11 @@ mod tests {
         assert!(svg.contains(">]]&gt;&lt;/svg&gt;&amp;</text>"), "{svg}");
         assert_eq!(svg.matches("</svg>").count(), 1);
         assert!(svg.contains("viewBox=\"0 0 300 600\""));
+        assert!(svg.contains("class=\"mlk8s-card\"") && svg.contains("class=\"mlk8s-calm\""));
+        // The picture enters the page, where it takes the colours of the theme.
+        let html = draw(&cloud).html;
+        assert!(
+            html.contains(".mlk8s-chart .mlk8s-calm{") && html.contains("class=\"mlk8s-data\"")
+        );
     }
 }
