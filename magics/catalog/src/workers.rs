@@ -167,7 +167,12 @@ impl Workers {
         let names: Vec<String> = all.iter().map(|one| format!("`{}`", one.name)).collect();
         let at = match name {
             Some(name) => all.iter().position(|one| one.name == name),
-            None => (all.len() == 1).then_some(0),
+            None if all.len() == 1 => Some(0),
+            // Those that came by themselves, for vectors, are not what somebody means who loaded one.
+            None => {
+                let mut asked = (0..all.len()).filter(|&at| !all[at].on_demand);
+                asked.next().filter(|_| asked.next().is_none())
+            }
         };
         if let Some(at) = at {
             return Ok(all.swap_remove(at));

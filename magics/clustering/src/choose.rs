@@ -143,7 +143,9 @@ pub fn choose(
         .map(|_| order.iter().map(|_| rng.usize(..order.len())).collect())
         .collect();
     let mut trials = Vec::new();
-    let n_ways = options.methods.len() + 1;
+    // Where all rows answer alike, k-modes has nothing to tell them by.
+    let has_answers = answers.questions() > 0;
+    let n_ways = options.methods.len() + usize::from(has_answers);
     for (at, &method) in options.methods.iter().enumerate() {
         let labels = encoded(&rows, method, &samples, options, watch)?;
         trials.push(Trial::new(
@@ -154,9 +156,11 @@ pub fn choose(
         ));
         watch.step(at + 1, n_ways, "comparing encodings");
     }
-    let labels = by_modes(&answers, &samples, options, watch)?;
-    trials.push(Trial::new(Way::Modes, &labels, &measured, options.k));
-    watch.step(n_ways, n_ways, "comparing encodings");
+    if has_answers {
+        let labels = by_modes(&answers, &samples, options, watch)?;
+        trials.push(Trial::new(Way::Modes, &labels, &measured, options.k));
+        watch.step(n_ways, n_ways, "comparing encodings");
+    }
     let candidates = trials
         .iter()
         .map(|trial| trial.against(&trials[0]))

@@ -140,8 +140,13 @@ pub fn kmodes(
     for start in 0..starts {
         let rows = Rows::new(codes);
         let modes = match options.init {
-            ModesInit::Cao => rows.cao(options.k),
-            ModesInit::Huang => rows.huang(options.k, options.seed.wrapping_add(start as u64)),
+            ModesInit::Cao => rows.cao(options.k, watch),
+            ModesInit::Huang => {
+                rows.huang(options.k, options.seed.wrapping_add(start as u64), watch)
+            }
+        };
+        let Some(modes) = modes else {
+            return best.ok_or(ClusteringError::Stopped);
         };
         let found = rows.run(modes, options, watch);
         watch.step(start + 1, starts, "k-modes");
@@ -269,12 +274,16 @@ impl Rows {
         }
     }
 
-    fn huang(&self, k: usize, seed: u64) -> Vec<u32> {
+    /// First modes; none when the user stops it.
+    fn huang(&self, k: usize, seed: u64, watch: &dyn Watch) -> Option<Vec<u32>> {
         let mut rng = fastrand::Rng::with_seed(seed);
         let n_rows = self.codes.len() / self.questions;
         let mut taken = vec![false; n_rows];
         let mut modes = Vec::with_capacity(k * self.questions);
         for _ in 0..k {
+            if watch.stopped() {
+                return None;
+            }
             // An answer of a random row is an answer drawn as often as it occurs.
             let drawn: Vec<u32> = (0..self.questions)
                 .map(|question| self.codes[rng.usize(..n_rows) * self.questions + question])
@@ -287,10 +296,10 @@ impl Rows {
             taken[nearest] = true;
             modes.extend_from_slice(self.row(nearest));
         }
-        modes
+        Some(modes)
     }
 
-    fn cao(&self, k: usize) -> Vec<u32> {
+    fn cao(&self, k: usize, watch: &dyn Watch) -> Option<Vec<u32>> {
         let mut density = vec![0_u64; self.codes.len() / self.questions];
         for (question, &entries) in self.entries.iter().enumerate() {
             let mut counts = vec![0_u64; entries];
@@ -310,9 +319,12 @@ impl Rows {
         let mut modes = self.row(first_best(&density)).to_vec();
         let mut far = vec![usize::MAX; density.len()];
         while modes.len() < k * self.questions {
+            if watch.stopped() {
+                return None;
+            }
             let last = modes[modes.len() - self.questions..].to_vec();
-            far.iter_mut()
-                .zip(self.rows())
+            far.par_iter_mut()
+                .zip(self.codes.par_chunks(self.questions))
                 .for_each(|(far, row)| *far = differences(row, &last).min(*far));
             let scores: Vec<u64> = far
                 .iter()
@@ -321,7 +333,7 @@ impl Rows {
                 .collect();
             modes.extend_from_slice(self.row(first_best(&scores)));
         }
-        modes
+        Some(modes)
     }
 
     fn rows(&self) -> impl Iterator<Item = &[u32]> {

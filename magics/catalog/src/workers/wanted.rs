@@ -67,9 +67,22 @@ impl Workers {
     fn free_name(&self, source: &str) -> Result<String, MagicError> {
         let base = name_of(source);
         let models = self.all().into_iter().map(|record| record.name);
+        // What is still written down after that runs in another container with the same directory: its key and log are there.
+        let files = std::fs::read_dir(self.dir())
+            .into_iter()
+            .flatten()
+            .flatten();
+        let elsewhere = files.filter_map(|file| {
+            let path = file.path();
+            let is_record = path.extension().is_some_and(|end| end == "json");
+            is_record
+                .then(|| path.file_stem()?.to_str().map(str::to_owned))
+                .flatten()
+        });
         let endpoints = Endpoints::open(&self.state)?.all();
         let taken: Vec<String> = models
             .chain(endpoints.into_iter().map(|endpoint| endpoint.name))
+            .chain(elsewhere)
             .collect();
         let mut name = base.clone();
         let mut number = 2;

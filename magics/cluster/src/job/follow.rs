@@ -206,7 +206,7 @@ impl Following<'_> {
                     self.uid = pod.uid;
                 }
                 if !self.reading.is_done {
-                    self.read(on).await?;
+                    self.read(state.phase.is_over(), on).await?;
                     continue;
                 }
             }
@@ -257,12 +257,20 @@ impl Following<'_> {
     }
 
     /// Reads the log until it ends, breaks, or the job is over though the log goes on: its machine may be gone.
-    async fn read(&mut self, on: &mut dyn FnMut(JobEvent)) -> Result<(), ClusterError> {
+    /// A job that `is_over` without a log, such as one whose pod no machine took, has none to wait for.
+    async fn read(
+        &mut self,
+        is_over: bool,
+        on: &mut dyn FnMut(JobEvent),
+    ) -> Result<(), ClusterError> {
         let opened = self.cluster.open_log(self.job, &self.reading).await;
         let log = match opened {
             Ok(log) => log,
             // The container is not there yet, whatever the pod says; or the pod is gone.
-            Err(ClusterError::Invalid { .. }) => return Ok(()),
+            Err(ClusterError::Invalid { .. }) => {
+                self.reading.is_done = is_over;
+                return Ok(());
+            }
             Err(ClusterError::NotFound { .. }) => {
                 self.reading.is_done = true;
                 return Ok(());

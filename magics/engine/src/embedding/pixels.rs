@@ -95,7 +95,7 @@ impl Pixels {
         limits.max_alloc = Some(MOST_BYTES);
         reader.limits(limits);
         let image = reader.decode().map_err(|error| error.to_string())?;
-        self.cut(&self.square(&image.to_rgb8())?, patches);
+        self.cut(&self.square(&image.into_rgb8())?, patches);
         Ok(())
     }
 

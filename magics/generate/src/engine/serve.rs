@@ -14,7 +14,7 @@ use super::embed::EmbedJob;
 use super::pace::Pace;
 use super::{Command, EngineSettings, Sequence, Shared, lock};
 use crate::pages::Pages;
-use crate::schedule::{Chosen, Id, Limits, Scheduler};
+use crate::schedule::{Chosen, Id, Limits, Scheduler, Task};
 use crate::{Class, FinishReason, Forward, GenerateError, Text};
 
 /// Steps between two looks at whether waiting readers are still there; those of running sequences are looked at in every
@@ -249,7 +249,9 @@ impl Server {
     /// How long a step should take, whoever may come.
     pub(super) fn step_time(&self) -> Duration {
         let is_near = |last| self.now().saturating_sub(last) < PRESENCE;
-        if self.last_person.is_some_and(is_near) {
+        // Whoever reads a long answer is there, too.
+        let reads = |task: &Task| task.class == Class::Interactive;
+        if self.last_person.is_some_and(is_near) || self.scheduler.running().iter().any(reads) {
             self.settings.step_time
         } else {
             self.settings.step_time.saturating_mul(UNATTENDED)

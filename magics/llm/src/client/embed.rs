@@ -11,6 +11,8 @@ use crate::error::LlmError;
 
 /// Texts of one request.
 const TEXTS: usize = 64;
+/// Bytes of the texts of one request, where it is more than one: some pages, which a small machine reads in a minute.
+const TEXT_BYTES: u64 = 64 << 10;
 /// Pictures of one request.
 const PICTURES: usize = 32;
 /// Bytes of the pictures of one request, where it is more than one.
@@ -52,7 +54,8 @@ impl Client {
         stop: &(dyn Fn() -> bool + Sync),
         report: &mut dyn FnMut(usize),
     ) -> Result<Embedded, LlmError> {
-        let parts = parts(texts.iter().map(|_| 0), TEXTS, 0);
+        let sizes = texts.iter().map(|text| text.as_ref().len() as u64);
+        let parts = parts(sizes, TEXTS, TEXT_BYTES);
         let calls = parts.iter().map(|part| {
             let contents = texts[part.clone()]
                 .iter()

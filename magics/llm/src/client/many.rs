@@ -39,6 +39,11 @@ impl Client {
         self.runtime.block_on(async {
             let mut standing = JoinSet::new();
             loop {
+                // In each turn: where answers come quickly, the glance below never has its time.
+                if goes_on && stop() {
+                    stopping.store(true, Ordering::SeqCst);
+                    goes_on = false;
+                }
                 while goes_on && standing.len() < most {
                     let Some((key, call)) = calls.next() else {
                         break;
@@ -52,13 +57,7 @@ impl Client {
                 }
                 let done = tokio::select! {
                     done = standing.join_next() => done,
-                    () = super::pass(GLANCE) => {
-                        if stop() {
-                            stopping.store(true, Ordering::SeqCst);
-                            goes_on = false;
-                        }
-                        continue;
-                    }
+                    () = super::pass(GLANCE) => continue,
                 };
                 match done {
                     Some(Ok((key, answer))) => goes_on &= each(key, answer),

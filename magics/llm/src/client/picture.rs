@@ -6,12 +6,26 @@ use base64::Engine as _;
 
 use crate::error::LlmError;
 
+/// A file of a picture that is larger is not sent.
+const MOST_BYTES: u64 = 64 << 20;
+
 /// The picture in the file `path` as a `data:` URI (RFC 2397).
 pub(super) fn uri(path: &Path) -> Result<String, LlmError> {
     let unreadable = |why: String| LlmError::Picture {
         path: path.display().to_string(),
         why,
     };
+    let about = std::fs::metadata(path).map_err(|error| unreadable(error.to_string()))?;
+    if !about.is_file() {
+        return Err(unreadable("it is no file".to_owned()));
+    }
+    if about.len() > MOST_BYTES {
+        let size = about.len() >> 20;
+        return Err(unreadable(format!(
+            "it has {size} MiB, and {} may be sent",
+            MOST_BYTES >> 20
+        )));
+    }
     let bytes = std::fs::read(path).map_err(|error| unreadable(error.to_string()))?;
     let kind = kind(&bytes).ok_or_else(|| unreadable("it is no PNG, JPEG or WebP".to_owned()))?;
     let mut uri = format!("data:image/{kind};base64,");

@@ -91,7 +91,7 @@ impl Batch {
         let notebook = shlex::try_quote(&notebook).unwrap_or_default();
         let first = error.hint().map_or_else(String::new, |hint| hint + "; ");
         MagicError::from(error).with_hint(format!(
-            "{first}the Job `{job}` is still there: `%batch {notebook} --on cluster --follow {name}` follows it and fetches \
+            "{first}the Job `{job}` is still there: `%batch {notebook} --on cluster --follow {job}` follows it and fetches \
              its report; `kubectl -n {namespace} delete job {name}` ends it"
         ))
     }
@@ -131,7 +131,7 @@ impl Batch {
             parameters: parameters
                 .map(|one| (one.name.clone(), one.value.clone()))
                 .collect(),
-            deadline: time + GRACE,
+            deadline: time.saturating_add(GRACE),
             ..NotebookRun::new(&self.stem(), image, source)
         })
     }
@@ -208,7 +208,7 @@ fn write(
         done.map_err(|error| {
             let message = format!("cannot write `{}`: {error}", path.display());
             MagicError::new(ErrorKind::Internal, message)
-                .with_hint("`--out DIR` names another folder; the Job is still there")
+                .with_hint("the Job is still there: with `--out DIR` for another folder, `--on cluster --follow JOB` fetches it again")
         })?;
         let name = match path.extension().and_then(|end| end.to_str()) {
             Some("html") => "report",

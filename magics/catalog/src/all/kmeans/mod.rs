@@ -147,6 +147,7 @@ impl Magic for KMeans {
     fn run(self, call: &mut Call) -> Result<Grouped, MagicError> {
         let source = Source::find(&self.source, call)?;
         if let Source::File(path, lazy) = &source
+            && self.metric != Distance::Matching
             && stream::is_needed(path, &self)
         {
             return stream::run(&self, path, lazy, call);

@@ -10,7 +10,7 @@ use polars::prelude::{Column, DataFrame, DataType, LazyFrame, col};
 use super::input;
 use super::report::{Report, remark};
 use super::show::Grouped;
-use super::{Distance, KMeans, On, Watcher};
+use super::{KMeans, On, Watcher};
 use crate::call::Call;
 use crate::error::{ErrorKind, MagicError};
 use crate::rows::{self, Points, Rows};
@@ -29,8 +29,7 @@ pub(super) fn is_needed(path: &Path, magic: &KMeans) -> bool {
         .is_some_and(|e| e.eq_ignore_ascii_case("parquet") || e == "arrow" || e == "ipc");
     let size = std::fs::metadata(path).map_or(0, |file| file.len());
     let is_large = rows::memory_available().is_some_and(|free| size * PACKED > free / 2);
-    let is_asked = magic.by_block && magic.metric != Distance::Matching;
-    is_file && magic.on != On::Cuda && (is_asked || is_large)
+    is_file && magic.on != On::Cuda && (magic.by_block || is_large)
 }
 
 /// Groups the rows of the file `path`.

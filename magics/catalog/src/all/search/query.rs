@@ -210,7 +210,8 @@ fn nearest(
         .iter()
         .flat_map(|(hit, _)| sentences_of(&hit.item))
         .collect();
-    if sentences.is_empty() {
+    // Behind an endpoint each of them would be paid for.
+    if sentences.is_empty() || !embedder.is_here() {
         return Ok(());
     }
     let made = embedder.encode(&sentences, call)?;
