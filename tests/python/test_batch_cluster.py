@@ -120,7 +120,7 @@ def test_a_log_that_one_may_not_read_leaves_the_job_and_says_how_to_go_on(cluste
     notebook(tmp_path / "work", "let limit: usize = 1;")
     talk = kernel.run("%batch night.ipynb --on cluster", seconds=RUN_S)
     assert not talk.ok and "may not get `pods/log`" in talk.error["evalue"], talk
-    assert 'resources: ["pods/log"]' in talk.traceback and "--follow night-" in talk.traceback, talk
+    assert 'resources: ["pods/log"]' in talk.traceback and f"--follow {NAMESPACE}/night-" in talk.traceback, talk
     assert len(server.all("jobs")) == 1
 
 
@@ -135,7 +135,7 @@ def test_who_stops_following_is_told_how_to_go_on_and_can(cluster, kernel_of, tm
     wait_until(lambda: phases(server) == ["Running"] and any("/log" in line for line in server.lines))
     seconds = kernel.stop(talk)
     assert talk.ename == "Interrupted" and seconds < STOPPED_S, talk
-    name = re.search(r"--follow (night-\w+)`", talk.traceback)[1]
+    name = re.search(rf"--follow {NAMESPACE}/(night-\w+)`", talk.traceback)[1]
     assert f"kubectl -n {NAMESPACE} delete job {name}" in talk.traceback, talk
     # The Job is whole, and nobody has asked it to end.
     assert ("jobs", name) in left(server) and ("configmaps", name) in left(server) and phases(server) == ["Running"]
