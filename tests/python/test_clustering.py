@@ -119,6 +119,13 @@ def test_answers_are_grouped_without_being_written_out(survey):
     assert survey.value("people.predict(&survey)?.equals(&people.assignments)") == "true"
 
 
+def test_groups_of_stretched_answers_are_told_in_shares_of_rows(survey):
+    assert survey.run("%encode survey --columns a,b,c --method chi2 --as places").ok
+    talk = survey.run("%kmeans places -k 2 --n-init 5 --as people")
+    told = [int(share) for share in re.findall(r"=\w+ (\d+) %", talk.result)]
+    assert told and max(told) <= 100, talk
+
+
 def test_answers_are_grouped_around_the_most_frequent_ones(survey):
     assert survey.run("%encode survey --columns a,b,c --as answers").ok
     for how in ("", "--init huang --n-init 5"):

@@ -112,6 +112,19 @@ def test_a_model_that_is_killed_takes_nothing_with_it(loaded, tmp_path):
     assert loaded.run("%%ask\nWho are you?").ok
 
 
+def test_two_models_are_asked_by_their_names_and_their_hours_stay_when_they_are_gone(loaded):
+    assert loaded.run(f"%model load {TINY} --as other").ok
+    for name in ("tiny", "other"):
+        assert loaded.run(f"%%ask {name}\nWho are you?").ok, name
+    assert loaded.run("%%compare tiny other\nWho are you?").ok
+    own = r"own machine, (-?\d+\.\d+) busy hours\s+\$(\d\S*)"
+    before = re.search(own, loaded.run("%cost").result)
+    assert before and float(before[2]) > 0
+    assert loaded.run("%model unload tiny").ok and loaded.run("%model unload other").ok
+    after = re.search(own, loaded.run("%cost").result)
+    assert after and after[0] == before[0], (before, after)
+
+
 def test_models_end_with_their_notebook(loaded):
     (process,) = workers(loaded)
     loaded.process.kill()

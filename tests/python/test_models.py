@@ -96,7 +96,8 @@ def test_the_conversation_goes_on_until_it_begins_anew(known, server):
 
 def test_values_stand_in_the_question(known, server):
     assert known.run('let city = "Bern"; let n = vec![1, 2];').ok
-    assert known.run("%%ask --as first\nWhere is {city}, with {n} and {unknown}?").ok
+    talk = known.run("%%ask --as first\nWhere is {city}, with {n} and {unknown}?")
+    assert talk.ok and "no variable `{unknown}`" in talk.shown and "{n}`" not in talk.shown, talk
     assert posts(server)[-1].body["messages"][-1]["content"] == "Where is Bern, with [1, 2] and {unknown}?"
     assert known.run("%%ask\nMore of: {first}").ok
     assert "Where is Bern" in posts(server)[-1].body["messages"][-1]["content"]

@@ -102,7 +102,7 @@ impl Models {
             None => (wanted, None),
         };
         let endpoint = match (model, name) {
-            (Some(model), None) => has(&self.endpoints()?, model)?,
+            (Some(model), None) => serving(&self.endpoints()?, model)?,
             _ => self.endpoints()?.get(name)?,
         };
         if let Some(model) = model.map(str::to_owned).or_else(|| endpoint.model.clone()) {
@@ -142,7 +142,7 @@ impl Models {
 
 /// The endpoint that `model` is asked of, when no endpoint is named: the one in use, unless that has another model and a model
 /// of this machine, which serves no other, is called so.
-fn has(endpoints: &Endpoints, model: &str) -> Result<Endpoint, MagicError> {
+fn serving(endpoints: &Endpoints, model: &str) -> Result<Endpoint, MagicError> {
     let used = endpoints.get(None)?;
     if used.process.is_none() && used.model.is_none() || used.model.as_deref() == Some(model) {
         return Ok(used);

@@ -4,6 +4,7 @@ mod chat;
 mod evidence;
 mod guided;
 
+use std::cell::RefCell;
 use std::path::PathBuf;
 
 use clap::Parser;
@@ -87,7 +88,7 @@ impl Magic for Ask {
     type Outcome = Asked;
 
     fn run(self, call: &mut Call) -> Result<Asked, MagicError> {
-        let question = question(call)?;
+        let (question, unknown) = filled(call)?;
         let knows_server = call.session.models.endpoints()?.used().is_some();
         let view = match &self.kg {
             Some(kg) if self.evidence || !knows_server => {
@@ -108,7 +109,6 @@ impl Magic for Ask {
                     .to_owned(),
             ));
         }
-        let unknown = unknown(call);
         if !unknown.is_empty() {
             views.push(View::Text(format!(
                 "there is no variable {}: that was asked as it stands",
@@ -130,28 +130,26 @@ impl ToView for Asked {
 
 /// What stands below the first line, with the values of what stands in braces.
 pub(super) fn question(call: &Call) -> Result<String, MagicError> {
+    filled(call).map(|(question, _)| question)
+}
+
+/// The same, and the names in braces that nobody knows now: an answer may make one of them known.
+fn filled(call: &Call) -> Result<(String, Vec<String>), MagicError> {
     let body = call.body.unwrap_or_default().trim();
     if body.is_empty() {
         return Err(MagicError::new(ErrorKind::Usage, "there is no question")
             .with_hint("write the question below the first line of the cell"));
     }
-    Ok(fill(body, |name| {
+    let unknown = RefCell::new(Vec::new());
+    let question = fill(body, |name| {
         let text = call.session.text(name).map(|text| text.to_string());
-        text.or_else(|| (call.variable)(name))
-    }))
-}
-
-/// Names in braces that nobody knows.
-fn unknown(call: &Call) -> Vec<String> {
-    let names = std::cell::RefCell::new(Vec::new());
-    fill(call.body.unwrap_or_default(), |name| {
-        let is_known = call.session.text(name).is_some() || (call.variable)(name).is_some();
-        if !is_known {
-            names.borrow_mut().push(format!("`{{{name}}}`"));
+        let value = text.or_else(|| (call.variable)(name));
+        if value.is_none() {
+            unknown.borrow_mut().push(format!("`{{{name}}}`"));
         }
-        None
+        value
     });
-    names.into_inner()
+    Ok((question, unknown.into_inner()))
 }
 
 /// `text` with `{name}` replaced by what `value` knows under it; what nobody knows stays as it is, `{{` is a brace.

@@ -211,6 +211,7 @@ impl KMeans {
             Distance::Cosine => Metric::Cosine,
         };
         options.init = match (self.init.as_str(), k >= MANY_GROUPS) {
+            // k-modes has starts of its own (`modes.rs`), and `--init` names one of them.
             _ if self.metric == Distance::Matching => Init::Random,
             ("auto", true) | ("k-means||", _) => Init::Parallel,
             ("auto", false) | ("k-means++", _) => Init::PlusPlus,

@@ -3,7 +3,7 @@
 //! Two registers hold four codes of each of the tile's sixteen rows. `vpmaddubsw` multiplies them with four codes of an
 //! activation, which stand in every lane, and adds neighbours up. Its sums have 16 bits: as many as surely fit are added
 //! before `vpmaddwd` widens them, which multiplies them by the scales of the parts, too. The whole numbers are those of
-//! the kernels with VNNI, and so are the sums in single precision, bit by bit.
+//! the kernels with VNNI, and so are the sums in single precision, but for the last bit where a part's sum exceeds 2²⁴.
 #![expect(
     unsafe_code,
     reason = "these instructions are only to be had through std::arch"
