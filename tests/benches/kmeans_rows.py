@@ -27,11 +27,14 @@ CASES = {
     "d": (398_210, 512, 128, 25, 0),
     # Without groups, so that rows still change their cluster in the last iteration.
     "e": (5_000, 40_000, 20, 10, 8),
+    # The rows of d until no row changes its cluster; faiss, which does not stop by itself, goes on for as many iterations as ours.
+    "f": (398_210, 512, 128, 1_000, 0),
 }
 
 
 def rows(folder, name):
     n, d, k, _, latent = CASES[name]
+    name = "d" if name == "f" else name
     path = f"{folder}/{name}.f32"
     if not os.path.exists(path):
         rng = np.random.default_rng(0)
@@ -42,7 +45,8 @@ def rows(folder, name):
         x += 2 * rng.standard_normal((n, d), dtype=np.float32)
         x.tofile(path)
         x[rng.choice(n, k, replace=False)].tofile(f"{folder}/{name}.init.f32")
-    return np.fromfile(path, np.float32).reshape(n, d), np.fromfile(f"{folder}/{name}.init.f32", np.float32).reshape(k, d)
+    first = f"{folder}/{name}.init.f32"
+    return path, np.fromfile(path, np.float32).reshape(n, d), first, np.fromfile(first, np.float32).reshape(k, d)
 
 
 def timed(run):
@@ -64,11 +68,11 @@ def main():
     warnings.filterwarnings("ignore")
     for name in cases:
         n, d, k, iterations, _ = CASES[name]
-        x, first = rows(folder, name)
+        path, x, start_path, first = rows(folder, name)
         ours = subprocess.Popen(
-            [binary, f"{folder}/{name}.f32", str(d), str(k), str(iterations), f"{folder}/{name}.init.f32"],
+            [binary, path, str(d), str(k), str(iterations), start_path],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        peak, curve = 0, []
+        peak, curve, settled = 0, [], 0
 
         def engine(command):
             nonlocal peak
@@ -82,6 +86,7 @@ def main():
             return fit.inertia_, fit.n_iter_
 
         def with_faiss():
+            iterations = settled or CASES[name][3]
             km = faiss.Kmeans(d, k, niter=iterations, max_points_per_centroid=n, min_points_per_centroid=1)
             km.train(x, init_centroids=first)
             curve[:] = km.obj
@@ -100,6 +105,8 @@ def main():
                         "sklearn": lambda: timed(lambda: (float("nan"), len(kmeans_plusplus(x, k, random_state=turn)[1])))}
             for who, run in runs.items():
                 result = run()
+                if who == "ours" and name == "f":
+                    settled = int(result[3])
                 if turn:
                     found.setdefault(who, []).append(result)
         ours.stdin.close()
@@ -111,8 +118,8 @@ def main():
             # The centroids after i iterations have the inertia that the next one measures.
             ours, theirs = (statistics.median(result[0] for result in found[who]) for who in ("ours", "faiss"))
             reached = statistics.median(result[2] for result in found["ours"]) * (1 + 1e-5)
-            needed = next((i for i, inertia in enumerate(curve) if inertia <= reached), iterations)
-            theirs *= needed / iterations
+            needed = next((i for i, inertia in enumerate(curve) if inertia <= reached), len(curve))
+            theirs *= needed / len(curve)
             print(f"{name} to the inertia of ours: {ours:.3f} s, faiss {theirs:.3f} s ({needed} it), {theirs / ours:.2f} x")
         print(f"{name} peak {peak / 1024:.0f} MiB = {peak * 1024 / x.nbytes:.2f} x data", flush=True)
 

@@ -3,15 +3,15 @@
 //!
 //! Vectors are clustered as those of texts are: 2,000 centres drawn from a normal distribution, and each vector a centre plus
 //! normal noise of 0.7 times its length, made unit. Where LATENT is less than DIMS, that happens in so many dimensions, a random
-//! linear map takes them to DIMS, and normal noise of a tenth is added there: vectors of texts, too, fill few dimensions, without
-//! which no graph finds its way. Queries are drawn likewise and are not in the index. The vectors go to `DIR/base.f32`, the queries
-//! to `DIR/queries.f32` for a peer to read.
+//! linear map takes them to DIMS, and normal noise of a tenth is added there: vectors of texts, too, fill few dimensions. No graph
+//! finds its way otherwise, so none is made where LATENT is DIMS. Queries are drawn likewise and are not in the index. The vectors
+//! go to `DIR/base.f32`, the queries to `DIR/queries.f32` for a peer to read.
 
 use std::io::Write;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use mlk8s_search::{Index, Item, Mode, Query, Scan, Settings, Silent, Vectors};
+use mlk8s_search::{Index, Item, Mode, Nearest, Query, Scan, Settings, Silent, Vectors};
 
 const N_CENTRES: usize = 2000;
 const NOISE: f32 = 0.7;
@@ -44,7 +44,17 @@ fn build(
     out: &mut impl Write,
 ) -> Result<(), Box<dyn std::error::Error>> {
     let dims = space.dims;
-    let mut index = Index::create(&dir.join("index"), Settings::default())?;
+    // Where a graph does not find its way, none is made.
+    let nearest = if space.map.is_some() {
+        Nearest::Auto
+    } else {
+        Nearest::Exact
+    };
+    let settings = Settings {
+        nearest,
+        ..Settings::default()
+    };
+    let mut index = Index::create(&dir.join("index"), settings)?;
     let mut base = std::fs::File::create(dir.join("base.f32"))?;
     let mut adding = Duration::ZERO;
     for start in (0..n).step_by(BATCH) {

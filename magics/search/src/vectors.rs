@@ -3,6 +3,7 @@
 mod bits;
 mod dot;
 mod graph;
+mod halves;
 mod scan;
 mod segment;
 mod top;
