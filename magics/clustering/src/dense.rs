@@ -34,6 +34,8 @@ const SAMPLE: usize = 32;
 const TILE_VALUES: usize = 1 << 15;
 /// Rows of a tile at least.
 const TILE_ROWS: usize = 8;
+/// Values of centroids for which a thread is worth its start.
+const PIECE: usize = 1 << 14;
 /// Parts of the rows whose sums are made apart.
 const PARTS: usize = 16;
 
@@ -223,17 +225,20 @@ impl Points for Dense<'_> {
     }
 
     /// With `m` the origin, `x·(c − m)` and `‖c − m‖²/2 + m·(c − m)` give the scores of `x − m` without a copy.
-    fn ready(&self, centroids: &[f32], k: usize) -> Ready {
+    fn ready(&self, centroids: &[f32], _k: usize) -> Ready {
         let mut about = centroids.to_vec();
-        let mut bias = Vec::with_capacity(k);
-        for centroid in about.chunks_exact_mut(self.dims) {
-            let mut sum = 0.0;
-            for (value, &origin) in centroid.iter_mut().zip(&self.origin) {
-                *value -= origin;
-                sum += f64::from(*value) * (0.5 * f64::from(*value) + f64::from(origin));
-            }
-            bias.push(sum as f32);
-        }
+        let bias = about
+            .par_chunks_exact_mut(self.dims)
+            .with_min_len(PIECE / self.dims + 1)
+            .map(|centroid| {
+                let mut sum = 0.0;
+                for (value, &origin) in centroid.iter_mut().zip(&self.origin) {
+                    *value -= origin;
+                    sum += f64::from(*value) * (0.5 * f64::from(*value) + f64::from(origin));
+                }
+                sum as f32
+            })
+            .collect();
         Ready::new(about, bias, self.dims)
     }
 

@@ -130,15 +130,16 @@ pub(super) fn add_by_columns(
             sums
         })
         .collect();
-    for (number, strip) in strips.iter().enumerate() {
-        let first = number * columns;
-        let width = strip.len() / k;
-        for (sums, strip) in sums.chunks_exact_mut(dims).zip(strip.chunks_exact(width)) {
-            for (sum, part) in sums[first..first + width].iter_mut().zip(strip) {
-                *sum += part;
+    sums.par_chunks_exact_mut(dims)
+        .enumerate()
+        .for_each(|(cluster, sums)| {
+            for (sums, strip) in sums.chunks_mut(columns).zip(&strips) {
+                let width = sums.len();
+                for (sum, part) in sums.iter_mut().zip(&strip[cluster * width..]) {
+                    *sum += part;
+                }
             }
-        }
-    }
+        });
 }
 
 /// Some columns of all entries.

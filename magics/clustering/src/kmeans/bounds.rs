@@ -1,6 +1,9 @@
 //! Passes that leave out the rows whose cluster cannot have changed (Hamerly 2010), and move sums instead of making them
 //! anew: what is found is what looking at all rows finds.
 
+mod farthest;
+mod shifts;
+
 use std::ops::Range;
 use std::sync::PoisonError;
 
@@ -8,15 +11,15 @@ use super::lloyd::{Totals, inertia};
 use super::rows::{Rows, cut};
 use crate::points::{Bounded, Entry, Points};
 use crate::watch::Watch;
+pub(super) use farthest::farthest;
+use shifts::{STEP, Shifts, Slack};
 
-/// Rows that moved, beside which the sums are made anew: one in so many.
+/// Rows that moved in the last pass, beside which sums are made anew within this one: one in so many.
 const MANY: usize = 4;
+/// Rows that moved, beside which sums of long rows are made anew: one that moved is read for two clusters.
+const READ_TWICE: usize = 2;
 /// How much longer than the median a row may be, squared, so that it leaves no trace of 32 bits in a sum of 64.
 const LONGEST: f64 = (1_u64 << 40) as f64;
-/// A step of a number of 32 bits, relative to it, times four.
-const STEP: f32 = 4.0 * f32::EPSILON;
-/// Products that are summed one after the other; longer rows are cut.
-const CHAIN: usize = 1024;
 
 /// What one pass leaves for the next.
 #[derive(Debug)]
@@ -51,11 +54,11 @@ pub(super) fn assign<P: Points>(
         .unwrap_or_else(PoisonError::into_inner)
         .take();
     let known = kept.filter(|kept| kept.centroids.len() == size && kept.labels == before);
-    let anew = known
-        .as_ref()
-        .is_none_or(|kept| kept.moved > before.len() / MANY || !kept.even);
-    let here = anew && !rows.points.adds_at_once();
+    let at_once = rows.points.adds_at_once();
+    let first = known.is_none();
     let mut next = known.unwrap_or_else(|| Kept::nothing(rows, centroids));
+    let mut anew = first || !next.even || next.moved > before.len() / MANY;
+    let here = anew && !at_once;
     let pass = Pass {
         rows,
         points,
@@ -66,6 +69,10 @@ pub(super) fn assign<P: Points>(
         here,
     };
     let mut totals = pass.sweep(k, labels, &mut next, watch)?;
+    if at_once {
+        // Sums come after the pass, when it is known how many rows moved.
+        anew = first || !next.even || totals.moved * READ_TWICE > before.len() * 4 / 5;
+    }
     next.sums = sums(
         &pass,
         anew,
@@ -145,84 +152,6 @@ impl Kept {
             moved: n_rows,
             even: even(rows),
         }
-    }
-}
-
-/// How far the centroids moved since the last pass, or a little more.
-struct Shifts {
-    each: Vec<f32>,
-    /// The one that moved farthest.
-    farthest: usize,
-    /// How far the next of them moved.
-    next: f32,
-}
-
-impl Shifts {
-    fn new(before: &[f32], after: &[f32], dims: usize) -> Shifts {
-        let pairs = before.chunks_exact(dims).zip(after.chunks_exact(dims));
-        let each: Vec<f32> = pairs
-            .map(|(before, after)| {
-                let differences = before.iter().zip(after);
-                let squares = differences.map(|(a, b)| (f64::from(*a) - f64::from(*b)).powi(2));
-                squares.sum::<f64>().sqrt() as f32 * (1.0 + STEP)
-            })
-            .collect();
-        let mut farthest = 0;
-        for (j, shift) in each.iter().enumerate() {
-            if *shift > each[farthest] {
-                farthest = j;
-            }
-        }
-        let others = each.iter().enumerate().filter(|&(j, _)| j != farthest);
-        let next = others.map(|(_, &shift)| shift).fold(0.0, f32::max);
-        Shifts {
-            each,
-            farthest,
-            next,
-        }
-    }
-
-    /// How far the centroids other than that of `label` moved at most.
-    fn others(&self, label: u32) -> f32 {
-        if self.farthest == label as usize {
-            self.next
-        } else {
-            self.each[self.farthest]
-        }
-    }
-}
-
-/// By how much a squared distance may be wrong, for it comes from products of 32 bits.
-struct Slack {
-    /// Length of the longest centroid, from the origin.
-    longest: f32,
-    /// Length of the origin, from zero.
-    origin: f32,
-    /// Relative error of a product of two rows: twice the bound for sums in any order (Higham 2002, section 3.1).
-    product: f32,
-}
-
-impl Slack {
-    fn new(origin: &[f32], centroids: &[f32], dims: usize) -> Slack {
-        let squares = centroids.chunks_exact(dims).map(|centroid| {
-            let differences = centroid.iter().zip(origin);
-            differences
-                .map(|(a, b)| (f64::from(*a) - f64::from(*b)).powi(2))
-                .sum::<f64>()
-        });
-        let origin: f64 = origin.iter().map(|&value| f64::from(value).powi(2)).sum();
-        let additions = dims.min(CHAIN) + dims / CHAIN;
-        Slack {
-            longest: squares.fold(0.0, f64::max).sqrt() as f32,
-            origin: origin.sqrt() as f32,
-            product: additions as f32 * 2.0 * f32::EPSILON,
-        }
-    }
-
-    /// For a row whose squared distance from the origin is given.
-    fn of(&self, norm: f32) -> f32 {
-        let from_zero = norm.sqrt() + self.origin;
-        self.product * from_zero * self.longest + STEP * (norm + self.longest * self.longest)
     }
 }
 

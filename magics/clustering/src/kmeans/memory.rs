@@ -15,6 +15,35 @@ use crate::watch::{Silent, Watch};
 /// Parts of the rows, at most and at least; fewer when their sums would outgrow the rows.
 pub(super) const PARTS: Range<usize> = 4..64;
 
+impl<P: Points> Rows<'_, P> {
+    /// The rows that are farthest from their centroids (squared distance, row, label), the farthest first.
+    pub(super) fn farthest_of_all(
+        &self,
+        centroids: &[f32],
+        k: usize,
+        count: usize,
+    ) -> Vec<(f32, usize, u32)> {
+        let ready = self.ready(centroids, k);
+        let ranges = self.many();
+        let states = ranges.iter().map(|_| Vec::<(f32, usize, u32)>::new());
+        let found = self.sweep(&ranges, states, &Silent, |far, rows| {
+            let (mut labels, mut distances) = (vec![0; rows.len()], vec![0.0; rows.len()]);
+            self.nearest(rows.clone(), &ready, &mut labels, &mut distances);
+            let here = rows
+                .zip(distances)
+                .zip(labels)
+                .filter(|&((row, distance), _)| distance > 0.0 && self.pull(row) > 0.0);
+            far.extend(here.map(|((row, distance), label)| (distance, row, label)));
+            far.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+            far.truncate(count);
+        });
+        let mut found: Vec<(f32, usize, u32)> = found.into_iter().flatten().flatten().collect();
+        found.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+        found.truncate(count);
+        found
+    }
+}
+
 impl<P: Points> Source for &Rows<'_, P> {
     fn rows(&self) -> usize {
         self.points.rows()
@@ -99,23 +128,14 @@ impl<P: Points> Source for &Rows<'_, P> {
         k: usize,
         count: usize,
     ) -> Result<Vec<Far>, ClusteringError> {
-        let ready = self.ready(centroids, k);
-        let ranges = self.many();
-        let states = ranges.iter().map(|_| Vec::<(f32, usize, u32)>::new());
-        let found = self.sweep(&ranges, states, &Silent, |far, rows| {
-            let (mut labels, mut distances) = (vec![0; rows.len()], vec![0.0; rows.len()]);
-            self.nearest(rows.clone(), &ready, &mut labels, &mut distances);
-            let here = rows
-                .zip(distances)
-                .zip(labels)
-                .filter(|&((row, distance), _)| distance > 0.0 && self.pull(row) > 0.0);
-            far.extend(here.map(|((row, distance), label)| (distance, row, label)));
-            far.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
-            far.truncate(count);
-        });
-        let mut found: Vec<(f32, usize, u32)> = found.into_iter().flatten().flatten().collect();
-        found.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
-        let far = found.into_iter().take(count).map(|(distance, row, label)| {
+        let found = match self.points.bounded() {
+            Some(points) if self.metric == Metric::L2 => {
+                bounds::farthest(self, points, centroids, k, count)
+            }
+            _ => None,
+        };
+        let found = found.unwrap_or_else(|| self.farthest_of_all(centroids, k, count));
+        let far = found.into_iter().map(|(distance, row, label)| {
             let mut values = vec![0.0; self.points.dims()];
             self.points.copy(row, &mut values);
             let pulls = values
