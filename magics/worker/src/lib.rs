@@ -17,6 +17,7 @@ mod listen;
 mod load;
 mod log;
 mod logprobs;
+mod memory;
 mod meters;
 mod options;
 mod place;

@@ -16,12 +16,14 @@ use crate::report::{Progress, Report};
 use crate::served::{Kind, Served};
 use crate::settings::Settings;
 use crate::state::Server;
-use crate::{endpoint, listen, load, place, report};
+use crate::{endpoint, listen, load, memory, place, report};
 
 /// File descriptors that are not connections.
 const OTHER_FILES: u64 = 256;
 /// How long connections get to end when no request is under way any more.
 const GOODBYE: Duration = Duration::from_secs(2);
+/// How long nobody asks before memory is given back.
+const MOMENT: Duration = Duration::from_secs(2);
 
 /// Serves as `settings` say, with the keys that the environment has beside those of the file. Gives the process' exit
 /// code: 0 after an ordered end, 1 after a failure or an end in haste.
@@ -102,6 +104,7 @@ impl Worker {
         let end = tokio::select! {
             end = self.life.end() => end,
             () = rested(&self.server, idle) => End::Told,
+            () = tidy(&self.server) => End::Told,
         };
         match end {
             End::Told => self.drain(drain).await,
@@ -141,6 +144,16 @@ async fn rested(server: &Server, idle: Option<Duration>) {
     }
 }
 
+/// Gives memory back whenever nobody has asked for a moment; never ends.
+async fn tidy(server: &Server) {
+    loop {
+        server.rested(MOMENT).await;
+        // It takes some milliseconds; one that panics has given nothing back, and that is all.
+        let _ = tokio::task::spawn_blocking(memory::give_back).await;
+        server.stirred().await;
+    }
+}
+
 /// Loads the model and hands it to the server; gives what there is to say of it.
 fn load_into(server: &Server, settings: &Settings) -> Result<Value, WorkerError> {
     if let Some(threads) = settings.threads {
@@ -160,6 +173,8 @@ fn load_into(server: &Server, settings: &Settings) -> Result<Value, WorkerError>
     progress(0, bytes(&path));
     let loaded = load::load(&path, settings, &mut progress)?;
     let summary = about(&loaded);
+    // What was needed for reading only is gone now.
+    memory::give_back();
     server.serve(loaded);
     Ok(summary)
 }

@@ -153,6 +153,12 @@ impl Server {
         }
     }
 
+    /// Ends when a request begins or ends.
+    pub(crate) async fn stirred(&self) {
+        // The sender is this server's own, so waiting cannot fail.
+        let _ = self.under_way.subscribe().changed().await;
+    }
+
     /// Requests under way.
     pub fn n_under_way(&self) -> usize {
         *self.under_way.borrow()
