@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::UNIX_EPOCH;
 
 use mlk8s_llm::call::Call as ModelCall;
 use mlk8s_llm::endpoint::Endpoint;
@@ -68,6 +69,8 @@ pub(crate) struct Vectors {
     pub(crate) dims: usize,
     pub(crate) n_tokens: u64,
     pub(crate) n_cut: usize,
+    /// Texts or pictures whose vectors were there already.
+    pub(crate) n_reused: usize,
     pub(crate) usd: f64,
 }
 
@@ -246,7 +249,8 @@ impl Embedder {
         let about = call.session.models.about(&self.run);
         let mut pattern = models::call(endpoint, &model, Vec::new(), about, TIMEOUT_S);
         pattern.class = self.class;
-        if matches!(self.place, Place::Here(_)) {
+        if let Place::Here(here) = &self.place {
+            pattern.identity = Some(here.identity());
             // It has one thing after the other to do, and what waits in its line is not late.
             pattern.timeout = std::time::Duration::from_secs(HERE_S);
         }
@@ -297,6 +301,29 @@ impl Here {
         })
     }
 
+    /// What makes its vectors what they are: the files of the model, and this program.
+    fn identity(&self) -> String {
+        let files = match std::fs::read_dir(&self.path) {
+            Ok(entries) => entries.flatten().map(|entry| entry.path()).collect(),
+            Err(_) => vec![self.path.clone()],
+        };
+        let mut files: Vec<String> = files
+            .iter()
+            .filter_map(|path| {
+                let about = path.metadata().ok()?;
+                let changed = about.modified().ok()?.duration_since(UNIX_EPOCH).ok()?;
+                Some(format!("{} {} {changed:?}", path.display(), about.len()))
+            })
+            .collect();
+        files.sort();
+        format!(
+            "{} {:?}\n{}",
+            env!("CARGO_PKG_VERSION"),
+            self.context,
+            files.join("\n")
+        )
+    }
+
     /// The process of the model, which may be a new one.
     fn start(&self, call: &mut Call) -> Result<(Record, Option<String>), MagicError> {
         let wanted = Wanted {
@@ -323,6 +350,7 @@ impl From<Embedded> for Vectors {
             dims: made.n_dims,
             n_tokens: made.n_tokens,
             n_cut: made.n_truncated as usize,
+            n_reused: made.n_reused,
             usd: made.usd,
         }
     }

@@ -135,6 +135,8 @@ pub struct Call {
     pub stream: bool,
     /// An earlier answer to the very same request will do.
     pub reuse: bool,
+    /// What answers, where its address does not tell: a process of this machine has another one next time.
+    pub identity: Option<String>,
     /// How long one attempt may take.
     pub timeout: Duration,
     /// For the ledger.
@@ -155,6 +157,7 @@ impl Call {
             class: Class::Interactive,
             stream: true,
             reuse: false,
+            identity: None,
             timeout: Duration::from_mins(10),
             about: About::default(),
         }
@@ -259,7 +262,8 @@ impl Call {
             body.remove("priority");
             body.remove("service_tier");
         }
-        let text = format!("{}\n{}\n{body}", self.endpoint.url, self.kind.path());
+        let place = self.identity.as_ref().unwrap_or(&self.endpoint.url);
+        let text = format!("{place}\n{}\n{body}", self.kind.path());
         hex::encode(Sha256::digest(text))
     }
 }

@@ -209,6 +209,9 @@ impl Embed {
                 vectors.n_cut
             ));
         }
+        if vectors.n_reused > 0 {
+            notes.push(format!("{} were there from before", vectors.n_reused));
+        }
         notes.push(format!(
             "in Rust cells `{0}` is a frame with the column `vector`; `%kmeans {0}` groups them",
             self.name

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::ops::Range;
 use std::path::Path;
+use std::sync::PoisonError;
 
 use super::many::STANDING;
 use super::{Client, picture};
@@ -33,7 +34,7 @@ pub struct Embedded {
     pub n_truncated: u64,
     /// US dollars that were paid.
     pub usd: f64,
-    /// Requests that were answered from the cache.
+    /// Texts or pictures whose vectors were there already.
     pub n_reused: usize,
 }
 
@@ -45,8 +46,9 @@ struct Watch<'a> {
 
 impl Client {
     /// The vectors of `texts`, asked for as `pattern` says; `report` is told how many texts are done. What was answered
-    /// is kept: the same texts cost nothing a second time. A process of this machine is asked again: it costs nothing, and
-    /// its address is another one next time.
+    /// is kept: the same texts cost nothing a second time. Of a process of this machine, which costs nothing, answers are
+    /// kept until all are there, so that a stop, a kill or its end loses none; where `pattern` does not say what answers,
+    /// they are not kept.
     pub fn embed<T: AsRef<str>>(
         &self,
         pattern: &Call,
@@ -111,6 +113,12 @@ impl Client {
     ) -> Result<Embedded, (Range<usize>, LlmError)> {
         let mut answers: Vec<Option<Answer>> = parts.iter().map(|_| None).collect();
         let (mut failure, mut done) = (None, 0);
+        let passing = RefCell::new(Vec::new());
+        let calls = calls.inspect(|call| {
+            if call.identity.is_some() {
+                passing.borrow_mut().push(call.key());
+            }
+        });
         let calls = calls.enumerate();
         self.ask_standing(
             standing,
@@ -139,7 +147,17 @@ impl Client {
                 .and_then(|answer| out.take(&answer, part.len(), endpoint))
                 .map_err(|error| (part.clone(), error))?;
         }
+        self.forget_all(&passing.into_inner());
         Ok(out)
+    }
+}
+
+impl Client {
+    /// Drops answers that were kept for the case of a stop.
+    fn forget_all(&self, keys: &[String]) {
+        let cache = self.shared.cache.lock();
+        let cache = cache.unwrap_or_else(PoisonError::into_inner);
+        cache.forget_all(keys);
     }
 }
 
@@ -152,7 +170,7 @@ fn call(pattern: &Call, kind: Kind, contents: impl IntoIterator<Item = String>) 
     Call {
         kind,
         stream: false,
-        reuse: pattern.endpoint.process.is_none(),
+        reuse: pattern.endpoint.process.is_none() || pattern.identity.is_some(),
         messages: contents.into_iter().map(message).collect(),
         ..pattern.clone()
     }
@@ -208,7 +226,7 @@ impl Embedded {
         self.n_tokens += answer.usage.prompt;
         self.n_truncated += answer.truncated;
         self.usd += answer.usd.unwrap_or(0.0);
-        self.n_reused += usize::from(answer.reused);
+        self.n_reused += if answer.reused { n } else { 0 };
         Ok(())
     }
 }
