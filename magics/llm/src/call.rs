@@ -1,5 +1,7 @@
 //! What is asked of a model, and what comes back.
 
+mod told;
+
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -238,19 +240,6 @@ impl Call {
         body
     }
 
-    /// The request as the ledger has it: its `body`, but of a picture only what kind it is and how large.
-    pub(crate) fn told(&self, body: &Value) -> String {
-        if self.kind != Kind::Pictures {
-            return body.to_string();
-        }
-        let brief = |message: &Message| {
-            let kind = message.content.split(',').next().unwrap_or_default();
-            json!({ "image": format!("{kind},… ({} letters)", message.content.len()) })
-        };
-        let told: Vec<Value> = self.messages.iter().map(brief).collect();
-        self.vectors(&told).to_string()
-    }
-
     /// What tells the same question from another: everything that is sent and can change the answer.
     pub(crate) fn key(&self) -> String {
         let same = Call {
@@ -322,7 +311,7 @@ impl Answer {
 mod tests {
     use super::*;
 
-    fn call() -> Call {
+    pub(super) fn call() -> Call {
         let message = Message {
             role: Role::User,
             content: "What is SPGC?".to_owned(),
