@@ -39,6 +39,8 @@ class Behaviour:
     token_s: float = 0.0
     # Whether `max_tokens` counts the prompt too.
     total_max_tokens: bool = False
+    # Tokens of prompt and answer together that a request may ask for; None: any number.
+    context: int | None = None
     # Length of an embedding whose request names none.
     dimensions: int = 64
     # Replies to whoever says the first, before all else.

@@ -154,7 +154,14 @@ def read_ask(body, behaviour, messages, chat, usual_limit):
 
 
 def check_limit(ask, behaviour):
-    """Takes the prompt off the limit, where the server counts it."""
+    """Refuses what the model cannot see at once, as vLLM does; takes off the prompt where the server counts it."""
+    asked = len(ask.tokens) + (ask.limit or 0)
+    if behaviour.context is not None and asked > behaviour.context:
+        message = (
+            f"This model's maximum context length is {behaviour.context} tokens. However, you requested {asked} tokens "
+            f"({len(ask.tokens)} in the messages, {ask.limit or 0} in the completion)."
+        )
+        raise Refusal(400, message, param="messages", code="context_length_exceeded")
     if not behaviour.total_max_tokens or ask.limit is None:
         return ask
     left = ask.limit - len(ask.tokens)

@@ -418,6 +418,39 @@ def test_the_log_of_the_original_is_taken_over_and_sums_to_the_digit(known, tmp_
             "CREATE TABLE llm_inference_log (id INTEGER PRIMARY KEY, user_id TEXT, datetime_captured TEXT, "
             "model_id TEXT, request TEXT, response TEXT, inference_time INTEGER, entities TEXT, score INTEGER)"
         )
+def test_what_is_full_is_named_and_the_good_half_is_shown(known, server, articles):
+    assert known.run(f"%corpus {articles} --as docs").ok and known.run("%kg build docs --as kg").ok
+    server.change(context=200)
+    # The passages do not fit, the question alone does: the good half is shown, the other says what to type.
+    talk = known.run("%%ask --kg kg --compare --max-tokens 100\nWhat did Marie Curie discover?")
+    assert talk.ok, talk
+    alone, guided = talk.result.split("guided by")
+    assert "A question that begins with" in alone and "maximum context length is 200" in guided
+    assert "--passages 2" in guided and "--context" in guided and "`answer` is left as it was" in guided
+    assert "<code>--passages 2</code>" in talk.data["text/html"]
+    assert not known.run("answer").ok
+    # Without a comparison there is nothing good to show.
+    talk = known.run("%%ask --kg kg --max-tokens 100\nWhat did Marie Curie discover?")
+    assert talk.ename == "EndpointError" and "--passages 2" in talk.traceback
+    # A limit that is too large by itself is named with one that fits; a long conversation begins anew.
+    talk = known.run("%%ask\nHello?")
+    [fits] = re.findall(r"--max-tokens (\d+)", talk.traceback)
+    assert talk.ename == "EndpointError" and "--passages" not in talk.traceback
+    assert known.run(f"%%ask --max-tokens {fits}\nHello?").ok
+    for _ in range(9):
+        talk = known.run("%%ask --max-tokens 60\nAnd now?")
+    assert not talk.ok and "--fresh" in talk.traceback, talk
+
+
+def test_where_the_server_stops_for_want_of_room_it_is_not_the_limit(known, server):
+    server.plan("length")
+    talk = known.run("%%ask --max-tokens 500\nTell me more")
+    assert "before the 500 of" in talk.result and "had no more room" in talk.result
+    # No rate is made of three tokens.
+    talk = known.run("%%ask --fresh --max-tokens 3\nTell me more")
+    assert "`--max-tokens N` allows more" in talk.result and "tokens/s" not in talk.result
+
+
         for n in range(200):
             usage = {"prompt_tokens": 331 + 7 * n, "completion_tokens": 54 + n, "total_tokens": 385 + 8 * n}
             if n % 50 == 49:

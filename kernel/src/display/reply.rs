@@ -43,7 +43,7 @@ fn one(out: &mut String, reply: &ReplyView, prefix: &str) {
         let _ = writeln!(
             out,
             "<p class=\"mlk8s-remark\"><strong>{}</strong></p>",
-            escape::text(&reply.warning)
+            escape::prose(&reply.warning)
         );
     }
     if !reply.sources.is_empty() {

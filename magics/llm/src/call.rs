@@ -12,6 +12,10 @@ use crate::endpoint::{Endpoint, Urgency};
 pub use crate::price::Usage;
 use crate::row::Class;
 
+/// Tokens of the shortest answer, and its time, of which a rate is made.
+const RATED_TOKENS: u64 = 10;
+const RATED_TIME: Duration = Duration::from_millis(50);
+
 /// Who says something in a conversation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -296,6 +300,13 @@ pub struct Answer {
 }
 
 impl Answer {
+    /// The same, where enough was written for it to mean something: a few tokens in no time are no rate.
+    pub fn rate(&self) -> Option<f64> {
+        let writing = self.total.saturating_sub(self.first);
+        let is_enough = self.usage.completion >= RATED_TOKENS && writing >= RATED_TIME;
+        is_enough.then(|| self.tokens_a_second())
+    }
+
     /// Tokens of the answer in a second, from the first one on; 0 when that cannot be told.
     pub fn tokens_a_second(&self) -> f64 {
         let writing = self.total.saturating_sub(self.first).as_secs_f64();
@@ -330,6 +341,23 @@ mod tests {
         total.endpoint.total_max_tokens = true;
         assert_eq!(total.body(Form::Free, true, 40)["max_tokens"], 104);
         assert_eq!(total.body(Form::Free, true, 40)["temperature"], 0.2);
+    }
+
+    #[test]
+    fn a_few_tokens_make_no_rate() {
+        let answer = |completion: u64, ms: u64| Answer {
+            usage: Usage {
+                completion,
+                ..Usage::default()
+            },
+            first: Duration::from_millis(5),
+            total: Duration::from_millis(5 + ms),
+            ..Answer::default()
+        };
+        assert_eq!(answer(101, 1000).rate(), Some(100.0));
+        for (tokens, ms) in [(3, 1000), (101, 1), (0, 0)] {
+            assert_eq!(answer(tokens, ms).rate(), None, "{tokens} {ms}");
+        }
     }
 
     #[test]

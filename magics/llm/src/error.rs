@@ -1,6 +1,7 @@
 //! What can go wrong between us and a model, in words for people.
 
 use crate::ledger::LedgerError;
+use crate::room::Room;
 
 /// Why a call of a model has no answer.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -115,8 +116,19 @@ pub enum LlmError {
 }
 
 impl LlmError {
+    /// What the server has told of its room, when that is why it refused.
+    pub fn room(&self) -> Option<Room> {
+        match self {
+            LlmError::Refused { message, .. } => Room::read(message),
+            _ => None,
+        }
+    }
+
     /// What to type or do next; empty when there is nothing to say.
     pub fn hint(&self) -> String {
+        if let Some(room) = self.room() {
+            return room.way_out("a shorter question fits");
+        }
         match self {
             LlmError::NoEndpoint(_) => {
                 "`%endpoint add NAME URL` makes one known, `%endpoint list` shows all".to_owned()
@@ -140,16 +152,6 @@ impl LlmError {
                 "is the model's name right, and does the address end in `/v1`? `%endpoint check {endpoint}` lists \
                  what the server has"
             ),
-            // Everybody says it so, we with the numbers.
-            LlmError::Refused {
-                status: 400,
-                message,
-                ..
-            } if message.contains("context") => {
-                "a shorter question fits: `--passages 2` takes fewer passages, `--max-tokens N` leaves less for the answer; \
-                 `%model load … --context N` makes room"
-                    .to_owned()
-            }
             // vLLM and we say it so.
             LlmError::Refused { message, .. } if message.contains("chat template") => {
                 "`%%ask --plain` has the model go on from the text as it is".to_owned()

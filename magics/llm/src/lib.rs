@@ -17,8 +17,10 @@ mod http;
 pub mod ledger;
 pub mod local;
 pub mod price;
+mod room;
 pub mod row;
 mod settings;
 
 pub use client::{Client, Embedded, Piece, Places};
 pub use error::LlmError;
+pub use room::Room;

@@ -4,7 +4,7 @@ use clap::Parser;
 use mlk8s_llm::Piece;
 use mlk8s_llm::call::{Answer, Call as ModelCall, Role};
 
-use super::ask::{dollars, footer, message, question, reply};
+use super::ask::{dollars, footer, message, question, reply, without_answer};
 use crate::call::Call;
 use crate::error::{ErrorKind, MagicError};
 use crate::magic::{Example, Magic};
@@ -117,7 +117,9 @@ fn row(one: &ModelCall, answer: &Result<Answer, mlk8s_llm::LlmError>) -> Vec<Str
             name(one),
             seconds(answer.first),
             seconds(answer.total),
-            format!("{:.0}", answer.tokens_a_second()),
+            answer
+                .rate()
+                .map_or_else(String::new, |rate| format!("{rate:.0}")),
             format!("{} + {}", answer.usage.prompt, answer.usage.completion),
             match answer.usd {
                 Some(usd) => dollars(usd),
@@ -150,8 +152,7 @@ fn view(one: &ModelCall, answer: &Result<Answer, mlk8s_llm::LlmError>) -> ReplyV
         },
         Err(error) => ReplyView {
             title: name(one),
-            warning: error.to_string(),
-            ..ReplyView::default()
+            ..without_answer(error.to_string(), &error.hint())
         },
     }
 }

@@ -57,7 +57,7 @@ impl Magic for Fix {
         let mut wanted = models::call(endpoint, &model, messages, about, self.timeout);
         wanted.temperature = Some(0.0);
         wanted.max_tokens = Some(self.max_tokens);
-        let answer = streamed(&wanted, call)?;
+        let answer = streamed(&wanted, "a shorter cell fits", call)?;
         let mut view = ReplyView {
             title: model,
             ..reply(&wanted, &answer)

@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use mlk8s_llm::Piece;
 use mlk8s_llm::call::{Answer, Call as ModelCall, Kind, Message, Role, Schema};
+use mlk8s_llm::{LlmError, Piece};
 
 use super::Ask;
 use crate::call::Call;
@@ -38,7 +38,8 @@ pub(super) fn ask(ask: &Ask, question: &str, call: &mut Call) -> Result<View, Ma
     wanted.max_tokens = Some(ask.max_tokens);
     wanted.reuse = ask.reuse;
     wanted.schema = schema(ask, call)?;
-    let answer = streamed(&wanted, call)?;
+    let shorter = shorter(&wanted);
+    let answer = streamed(&wanted, shorter, call)?;
     let view = ReplyView {
         title: if wanted.messages.len() > 2 {
             format!(
@@ -62,6 +63,24 @@ pub(super) fn ask(ask: &Ask, question: &str, call: &mut Call) -> Result<View, Ma
     Ok(View::Replies(vec![view]))
 }
 
+/// How a conversation becomes shorter.
+fn shorter(wanted: &ModelCall) -> &'static str {
+    let is_long = wanted.messages.iter().any(|m| m.role == Role::Assistant);
+    if is_long {
+        "`--fresh` begins a new conversation, which has none of the earlier turns"
+    } else {
+        "a shorter question fits"
+    }
+}
+
+/// Why there is no answer; where the context was full, how the question becomes shorter is said by `shorter`.
+pub(in super::super) fn refused(error: LlmError, shorter: &str) -> MagicError {
+    match error.room() {
+        Some(room) => MagicError::from(error).with_hint(room.way_out(shorter)),
+        None => error.into(),
+    }
+}
+
 pub(in super::super) fn message(role: Role, content: &str) -> Message {
     Message {
         role,
@@ -69,9 +88,10 @@ pub(in super::super) fn message(role: Role, content: &str) -> Message {
     }
 }
 
-/// The answer to `wanted`, shown while it is written.
+/// The answer to `wanted`, shown while it is written; `shorter` says how it is made to fit.
 pub(in super::super) fn streamed(
     wanted: &ModelCall,
+    shorter: &str,
     call: &mut Call,
 ) -> Result<Answer, MagicError> {
     let client = call.session.models.client()?;
@@ -93,7 +113,8 @@ pub(in super::super) fn streamed(
         }
     };
     let cancel = &call.cancel;
-    let answer = client.ask(wanted, &|| cancel.is_raised(), &on_piece)?;
+    let asked = client.ask(wanted, &|| cancel.is_raised(), &on_piece);
+    let answer = asked.map_err(|error| refused(error, shorter))?;
     call.session.models.answered.push(answer.id.clone());
     Ok(answer)
 }
@@ -123,10 +144,7 @@ fn schema(ask: &Ask, call: &Call) -> Result<Option<Schema>, MagicError> {
 /// How an answer looks, without a title.
 pub(in super::super) fn reply(wanted: &ModelCall, answer: &Answer) -> ReplyView {
     let mut warning = match answer.finish_reason.as_str() {
-        "length" => format!(
-            "cut off after {} tokens; `--max-tokens N` allows more",
-            answer.usage.completion
-        ),
+        "length" => cut_off(wanted, answer),
         "content_filter" => "the server's filter stopped it".to_owned(),
         _ if answer.text.trim().is_empty() => "the model said nothing".to_owned(),
         _ => String::new(),
@@ -146,6 +164,33 @@ pub(in super::super) fn reply(wanted: &ModelCall, answer: &Answer) -> ReplyView 
         warning,
         sources: Vec::new(),
     }
+}
+
+/// What stands in the place of an answer that did not come: why, and what to type.
+pub(in super::super) fn without_answer(why: String, hint: &str) -> ReplyView {
+    ReplyView {
+        warning: if hint.is_empty() {
+            why
+        } else {
+            format!("{why}; {hint}")
+        },
+        ..ReplyView::default()
+    }
+}
+
+/// Why an answer is cut off: by the limit that was asked for, or by the room that the model has.
+fn cut_off(wanted: &ModelCall, answer: &Answer) -> String {
+    let usage = answer.usage;
+    let (written, most) = (usage.completion, wanted.max_tokens.map_or(0, u64::from));
+    if written >= most || answer.counted_by != "server" {
+        return format!("cut off after {written} tokens; `--max-tokens N` allows more");
+    }
+    format!(
+        "cut off after {written} tokens, before the {most} of `--max-tokens`: with the {} of the prompt the server had no more room; \
+         {}; `%model load … --context N` makes room in a model that is loaded here",
+        usage.prompt,
+        shorter(wanted)
+    )
 }
 
 /// Tokens, times and cost of an answer in one line.
@@ -168,8 +213,7 @@ pub(in super::super) fn footer(wanted: &ModelCall, answer: &Answer) -> String {
         answer.first.as_secs_f64(),
         answer.total.as_secs_f64()
     );
-    let rate = answer.tokens_a_second();
-    if rate > 0.0 {
+    if let Some(rate) = answer.rate() {
         let _ = write!(out, ", {rate:.0} tokens/s");
     }
     if answer.attempts > 1 {

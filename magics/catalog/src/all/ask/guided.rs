@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use mlk8s_graph::{Answer as Found, AskOptions};
-use mlk8s_llm::Piece;
-use mlk8s_llm::call::{Call as ModelCall, Role};
+use mlk8s_llm::call::{Answer, Call as ModelCall, Role};
+use mlk8s_llm::{LlmError, Piece};
 
-use super::chat::{message, reply, streamed};
+use super::chat::{message, refused, reply, streamed, without_answer};
 use super::{Ask, evidence};
 use crate::call::Call;
 use crate::error::MagicError;
@@ -42,81 +42,125 @@ pub(super) fn ask(
     wanted.temperature = Some(ask.temperature.unwrap_or(0.0));
     wanted.max_tokens = Some(ask.max_tokens);
     wanted.reuse = ask.reuse;
-    let plain = ask.compare.then(|| ModelCall {
-        messages: vec![message(Role::User, question)],
-        ..wanted.clone()
-    });
-    let guided = match &plain {
-        None => streamed(&wanted, call)?,
-        // Both at once: whoever compares waits for one, not for two.
-        Some(plain) => {
-            let client = call.session.models.client()?;
-            let cancel = call.cancel.clone();
-            let stop = || cancel.is_raised();
-            let hear = |_: Piece<'_>| {};
-            let (guided, simple) = std::thread::scope(|scope| {
-                let simple = scope.spawn(|| client.ask(plain, &stop, &hear));
-                let guided = client.ask(&wanted, &stop, &hear);
-                (guided, simple.join())
-            });
-            let guided = guided?;
-            let simple = simple.unwrap_or(Err(mlk8s_llm::LlmError::Cancelled))?;
-            call.session
-                .models
-                .answered
-                .extend([simple.id.clone(), guided.id.clone()]);
-            let simple = ReplyView {
-                title: format!("{model} alone"),
-                ..reply(plain, &simple)
-            };
-            call.session.put_text(ask.name.as_str(), &guided.text)?;
-            let views = vec![
-                simple,
-                cited(&wanted, &guided, &found, &format!("{model} guided by {kg}")),
-            ];
-            return Ok(View::Replies(views));
-        }
+    let guided = Guided {
+        title: format!("{model} guided by {kg}"),
+        shorter: shorter(ask.passages),
+        wanted,
+        found,
     };
-    call.session.put_text(ask.name.as_str(), &guided.text)?;
-    let title = format!("{model} guided by {kg}");
-    Ok(View::Replies(vec![cited(&wanted, &guided, &found, &title)]))
+    if ask.compare {
+        return guided.beside(question, ask, call);
+    }
+    let answer = streamed(&guided.wanted, &guided.shorter, call)?;
+    call.session.put_text(ask.name.as_str(), &answer.text)?;
+    Ok(View::Replies(vec![guided.cited(&answer)]))
 }
 
-/// The answer with the passages that it may cite; those that it does not cite are left out.
-fn cited(
-    wanted: &ModelCall,
-    answer: &mlk8s_llm::call::Answer,
-    found: &Found,
-    title: &str,
-) -> ReplyView {
-    let numbers = citations(&answer.text);
-    let known: BTreeSet<usize> = found.guided.iter().map(|piece| piece.citation).collect();
-    let mut view = ReplyView {
-        title: title.to_owned(),
-        ..reply(wanted, answer)
-    };
-    let invented: Vec<String> = numbers
-        .difference(&known)
-        .map(|n| format!("[{n}]"))
-        .collect();
-    if view.warning.is_empty() {
-        view.warning = if known.is_empty() {
-            "the graph found no passage for this question, so nothing guided the answer".to_owned()
-        } else if !invented.is_empty() {
-            format!("it cites {}, which is no passage", invented.join(", "))
-        } else if numbers.is_empty() {
-            "it cites no passage".to_owned()
-        } else {
-            String::new()
+/// A question with what the graph has found for it.
+struct Guided {
+    title: String,
+    /// How the question becomes shorter.
+    shorter: String,
+    wanted: ModelCall,
+    found: Found,
+}
+
+impl Guided {
+    /// The answer beside the one without the graph; when one of both fails, the other is shown all the same.
+    fn beside(&self, question: &str, ask: &Ask, call: &mut Call) -> Result<View, MagicError> {
+        let plain = ModelCall {
+            messages: vec![message(Role::User, question)],
+            ..self.wanted.clone()
         };
+        let client = call.session.models.client()?;
+        let cancel = call.cancel.clone();
+        let stop = || cancel.is_raised();
+        let hear = |_: Piece<'_>| {};
+        // Both at once: whoever compares waits for one, not for two.
+        let (guided, simple) = std::thread::scope(|scope| {
+            let simple = scope.spawn(|| client.ask(&plain, &stop, &hear));
+            let guided = client.ask(&self.wanted, &stop, &hear);
+            (guided, simple.join().unwrap_or(Err(LlmError::Cancelled)))
+        });
+        let done = [&simple, &guided].into_iter().flatten();
+        let ids: Vec<String> = done.map(|answer| answer.id.clone()).collect();
+        call.session.models.answered.extend(ids);
+        let stopped = cancel.is_raised();
+        let simple = match simple {
+            Ok(simple) => reply(&plain, &simple),
+            Err(error) if stopped || guided.is_err() => {
+                let first = guided.err().unwrap_or(error);
+                return Err(refused(first, &self.shorter));
+            }
+            Err(error) => missing(error, "a shorter question fits"),
+        };
+        let simple = ReplyView {
+            title: format!("{} alone", self.wanted.model),
+            ..simple
+        };
+        let guided = match guided {
+            Ok(guided) => {
+                call.session.put_text(ask.name.as_str(), &guided.text)?;
+                self.cited(&guided)
+            }
+            Err(error) if stopped => return Err(error.into()),
+            Err(error) => {
+                let mut view = missing(error, &self.shorter);
+                view.title.clone_from(&self.title);
+                let kept = format!("; the text `{}` is left as it was", ask.name);
+                view.warning.push_str(&kept);
+                view
+            }
+        };
+        Ok(View::Replies(vec![simple, guided]))
     }
-    view.sources = found
-        .guided
-        .iter()
-        .filter(|piece| numbers.contains(&piece.citation))
-        .map(evidence::piece)
-        .collect();
-    view
+
+    /// The answer with the passages that it may cite; those that it does not cite are left out.
+    fn cited(&self, answer: &Answer) -> ReplyView {
+        let numbers = citations(&answer.text);
+        let guided = &self.found.guided;
+        let known: BTreeSet<usize> = guided.iter().map(|piece| piece.citation).collect();
+        let mut view = ReplyView {
+            title: self.title.clone(),
+            ..reply(&self.wanted, answer)
+        };
+        let invented: Vec<String> = numbers
+            .difference(&known)
+            .map(|n| format!("[{n}]"))
+            .collect();
+        if view.warning.is_empty() {
+            view.warning = if known.is_empty() {
+                "the graph found no passage for this question, so nothing guided the answer"
+                    .to_owned()
+            } else if !invented.is_empty() {
+                format!("it cites {}, which is no passage", invented.join(", "))
+            } else if numbers.is_empty() {
+                "it cites no passage".to_owned()
+            } else {
+                String::new()
+            };
+        }
+        view.sources = guided
+            .iter()
+            .filter(|piece| numbers.contains(&piece.citation))
+            .map(evidence::piece)
+            .collect();
+        view
+    }
+}
+
+/// What stands in the place of an answer that did not come.
+fn missing(error: LlmError, shorter: &str) -> ReplyView {
+    let MagicError { message, hint, .. } = refused(error, shorter);
+    without_answer(message, &hint)
+}
+
+/// How a question that has as many passages becomes shorter.
+fn shorter(passages: usize) -> String {
+    match passages {
+        0 | 1 => "a shorter question fits".to_owned(),
+        n => format!("`--passages {}` takes fewer passages", n / 2),
+    }
 }
 
 /// Numbers in square brackets, also several in one pair.

@@ -15,7 +15,7 @@ use crate::magic::{Example, Magic};
 use crate::names::ValueName;
 use crate::view::{ToView, View};
 
-pub(super) use chat::{dollars, footer, message, reply, streamed};
+pub(super) use chat::{dollars, footer, message, reply, streamed, without_answer};
 
 /// Ask a model, a knowledge graph, or both
 #[derive(Debug, Parser)]
