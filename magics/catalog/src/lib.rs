@@ -10,6 +10,7 @@ mod gpu;
 pub mod magic;
 pub mod models;
 mod names;
+mod near;
 mod passages;
 pub mod reference;
 pub mod rows;

@@ -92,7 +92,15 @@ pub enum ModelsError {
         /// What the server said.
         said: String,
     },
-    /// The server could not be reached, or broke off too often.
+    /// There was no connection to the server from the beginning on.
+    #[error("{server} cannot be reached: {why}")]
+    NoConnection {
+        /// The server.
+        server: String,
+        /// What went wrong.
+        why: String,
+    },
+    /// The server broke off too often, or was away for too long.
     #[error("{server} gave no `{what}` in {attempts} attempts: {why}")]
     Unreachable {
         /// What was asked for.
@@ -173,8 +181,13 @@ impl ModelsError {
             Self::NotFound { server, .. } => format!(
                 "look for it at {server}; private models need HF_TOKEN, and a branch is written `org/name@branch`"
             ),
+            Self::NoConnection { .. } => {
+                "is there a network? HF_ENDPOINT names another hub, HTTPS_PROXY a way to it; a directory here is written `./NAME`, \
+                 and `%model ls` shows what is on this machine"
+                    .to_owned()
+            }
             Self::Unreachable { .. } => {
-                "what has come stays: load the model again to go on from there; HF_ENDPOINT names another hub; a directory here is written `./NAME`"
+                "what has come stays: load the model again to go on from there; HF_ENDPOINT names another hub"
                     .to_owned()
             }
             Self::Choose { name, files } => {

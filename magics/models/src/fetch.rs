@@ -102,7 +102,9 @@ pub fn fetch(
         .map_err(|source| ModelsError::file(&places.hub_cache, source))?;
     match (runtime.block_on(work.run(revision, file)), cached) {
         // What is here does, if an older one or one without a tokenizer.
-        (Err(ModelsError::Unreachable { .. }), Some(files)) => Ok(files),
+        (Err(ModelsError::Unreachable { .. } | ModelsError::NoConnection { .. }), Some(files)) => {
+            Ok(files)
+        }
         (outcome, _) => outcome,
     }
 }

@@ -1,7 +1,8 @@
 //! Asking servers with patience: what passes is tried again, and the user can stop at any time.
 
+use std::cell::Cell;
 use std::pin::pin;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use reqwest::{Client, Response, StatusCode, Url, header, redirect};
 
@@ -12,6 +13,10 @@ use crate::places::{Patience, Places};
 const TICK: Duration = Duration::from_millis(50);
 /// How long finding and greeting a server may take.
 const CONNECT: Duration = Duration::from_secs(10);
+/// The same for the first connection of a download: whoever has mistyped a name, or has no network, hears of it at once.
+const FIRST: Duration = Duration::from_secs(2);
+/// Attempts to make the first connection, if they fail quickly.
+const FIRST_ATTEMPTS: usize = 2;
 /// The longest pause that we choose ourselves.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// The longest refusal that is read.
@@ -21,7 +26,11 @@ const SHOWN: usize = 300;
 
 /// The way to servers.
 pub(crate) struct Web<'a> {
-    pub(crate) client: Client,
+    client: Client,
+    /// The one for the first connection.
+    first: Client,
+    /// A server has answered.
+    is_reached: Cell<bool>,
     pub(crate) patience: Patience,
     cancelled: &'a dyn Fn() -> bool,
 }
@@ -30,7 +39,12 @@ pub(crate) struct Web<'a> {
 #[derive(Debug)]
 pub(crate) enum Failure {
     /// Asking again may help, after the time that the server asked for.
-    Passing { why: String, wait: Option<Duration> },
+    Passing {
+        why: String,
+        wait: Option<Duration>,
+        /// There was no connection.
+        is_unreached: bool,
+    },
     /// Asking again does not help.
     Final(ModelsError),
 }
@@ -48,7 +62,11 @@ impl From<reqwest::Error> for Failure {
         while let Some(source) = inner.source() {
             inner = source;
         }
-        Self::passing(inner.to_string())
+        Self::Passing {
+            why: inner.to_string(),
+            wait: None,
+            is_unreached: error.is_connect(),
+        }
     }
 }
 
@@ -57,6 +75,7 @@ impl Failure {
         Self::Passing {
             why: why.into(),
             wait: None,
+            is_unreached: false,
         }
     }
 }
@@ -68,21 +87,34 @@ impl<'a> Web<'a> {
     ) -> Result<Self, ModelsError> {
         // Another part of the program may have chosen already.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = Client::builder()
-            .user_agent(concat!("mlk8s/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(CONNECT)
-            // Where a redirect leads decides what is sent along.
-            .redirect(redirect::Policy::none())
-            .build()
-            .map_err(|error| ModelsError::Setting {
-                variable: "HTTPS_PROXY",
-                why: error.to_string(),
-            })?;
+        let client = |connect| {
+            Client::builder()
+                .user_agent(concat!("mlk8s/", env!("CARGO_PKG_VERSION")))
+                .connect_timeout(connect)
+                // Where a redirect leads decides what is sent along.
+                .redirect(redirect::Policy::none())
+                .build()
+                .map_err(|error| ModelsError::Setting {
+                    variable: "HTTPS_PROXY",
+                    why: error.to_string(),
+                })
+        };
         Ok(Self {
-            client,
+            client: client(CONNECT)?,
+            first: client(FIRST)?,
+            is_reached: Cell::new(false),
             patience: places.patience,
             cancelled,
         })
+    }
+
+    /// What sends requests: with little patience for a connection until the first one is made.
+    pub(crate) fn client(&self) -> &Client {
+        if self.is_reached.get() {
+            &self.client
+        } else {
+            &self.first
+        }
     }
 
     /// Waits for `work`, or for the user to stop it.
@@ -111,7 +143,11 @@ impl<'a> Web<'a> {
     ) -> Result<T, Failure> {
         let timed = tokio::time::timeout(self.patience.silence, work);
         match self.unless_cancelled(timed).await? {
-            Ok(answer) => Ok(answer?),
+            Ok(answer) => {
+                let answer = answer?;
+                self.is_reached.set(true);
+                Ok(answer)
+            }
             Err(_) => Err(Failure::passing(format!(
                 "nothing came for {} seconds",
                 self.patience.silence.as_secs_f32()
@@ -189,6 +225,9 @@ pub(crate) struct Tries {
     server: String,
     patience: Patience,
     failed: usize,
+    /// They begin before any server has answered.
+    is_first: bool,
+    begun: Instant,
 }
 
 impl Tries {
@@ -198,6 +237,8 @@ impl Tries {
             server: origin(server),
             patience: web.patience,
             failed: 0,
+            is_first: !web.is_reached.get(),
+            begun: Instant::now(),
         }
     }
 
@@ -208,11 +249,22 @@ impl Tries {
 
     /// How long to wait before the next attempt; the error when there is to be none.
     pub(crate) fn again(&mut self, failure: Failure) -> Result<Duration, ModelsError> {
-        let (why, wait) = match failure {
-            Failure::Passing { why, wait } => (why, wait),
+        let (why, wait, is_unreached) = match failure {
+            Failure::Passing {
+                why,
+                wait,
+                is_unreached,
+            } => (why, wait, is_unreached),
             Failure::Final(error) => return Err(error),
         };
         self.failed += 1;
+        let is_enough = self.failed >= FIRST_ATTEMPTS || self.begun.elapsed() >= FIRST / 2;
+        if self.is_first && is_unreached && is_enough {
+            return Err(ModelsError::NoConnection {
+                server: self.server.clone(),
+                why,
+            });
+        }
         if self.failed >= self.patience.attempts
             || wait.is_some_and(|wait| wait > self.patience.longest)
         {
@@ -243,6 +295,7 @@ pub(crate) fn passing(response: &Response) -> Option<Failure> {
         why: reason(status),
         wait: text_header(response, header::RETRY_AFTER.as_str())
             .and_then(|text| retry_after(&text)),
+        is_unreached: false,
     })
 }
 
@@ -310,6 +363,8 @@ mod tests {
                 ..Patience::default()
             },
             failed: 0,
+            is_first: false,
+            begun: Instant::now(),
         };
         let failure = || Failure::passing("broken");
         assert!(tries.again(failure()).unwrap() < Duration::from_secs(1));
@@ -322,6 +377,7 @@ mod tests {
         let long = Failure::Passing {
             why: "full".to_owned(),
             wait: Some(Duration::from_hours(1)),
+            is_unreached: false,
         };
         assert!(tries.again(long).is_err());
     }

@@ -126,7 +126,7 @@ impl<'a> Hub<'a> {
         for _ in 0..REDIRECTS {
             let mut request = self
                 .web
-                .client
+                .client()
                 .request(method.clone(), url.clone())
                 .header(header::ACCEPT_ENCODING, "identity");
             if let Some(token) = self

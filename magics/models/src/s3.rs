@@ -179,7 +179,7 @@ impl<'a> S3<'a> {
         url.set_query((!parts.is_empty()).then(|| query(parts)).as_deref());
         let mut request = self
             .web
-            .client
+            .client()
             .get(url)
             .header(header::ACCEPT_ENCODING, "identity");
         for (name, value) in self.signed(path, parts, headers) {

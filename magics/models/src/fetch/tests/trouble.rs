@@ -60,9 +60,27 @@ fn refusals_say_what_to_do() {
         .unwrap()
         .local_addr()
         .unwrap();
-    let endpoint = format!("http://{gone}").parse().unwrap();
-    let error = get("org/tiny", &Places { endpoint, ..places }).unwrap_err();
-    assert!(error.to_string().contains("in 4 attempts"), "{error}");
+    // Nor does what listens there speak TLS; both is said long before patience with a download ends.
+    let mute = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let mute = format!("https://{}", mute.local_addr().unwrap());
+    for address in [format!("http://{gone}"), mute] {
+        let begun = Instant::now();
+        let places = Places {
+            endpoint: address.parse().unwrap(),
+            patience: crate::places::Patience::default(),
+            ..places.clone()
+        };
+        let error = get("org/tiny", &places).unwrap_err();
+        let is_told =
+            matches!(&error, ModelsError::NoConnection { server, .. } if *server == address);
+        assert!(is_told, "{error}");
+        assert!(
+            begun.elapsed() < Duration::from_secs(4),
+            "{:?}",
+            begun.elapsed()
+        );
+        assert!(error.hint().unwrap().contains("`./NAME`"));
+    }
 }
 
 #[test]
