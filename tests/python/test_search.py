@@ -75,11 +75,62 @@ def test_only_what_is_new_is_read_and_what_is_gone_is_removed(library, notes):
     assert first(library, "%search query something to write letters on --mode vectors") == "Paper"
 
 
+def test_what_a_build_replaces_is_said_and_adding_is_easy(library, tmp_path):
+    assert library.run('let notes = df!("text" => ["a worm that glows", "a fish that sings"])?;').ok
+    # Nothing in common: what is there is named, and what can be typed.
+    talk = library.run("%search build notes --as library")
+    assert talk.ename == "UsageError" and "5 items of other texts" in talk.traceback, talk
+    assert all(word in talk.traceback for word in ("--add", "--replace", "--as NAME"))
+    assert sum(f"`{name.title()}`" in talk.traceback for name in NOTES) == 3
+    assert first(library, "%search query radium --in library") == "Radium"
+    talk = library.run("%search build notes --as library --add")
+    assert talk.ok and "gone" not in talk.result, talk
+    assert first(library, "%search query radium --in library") == "Radium"
+    # Another frame with as many rows takes the place of none of them.
+    assert library.run('let more = df!("text" => ["a stone that sleeps", "a cloud that reads"])?;').ok
+    assert library.run("%search build more --as library --add").ok
+    listed = library.run("%search list")
+    [line] = [line for line in listed.result.splitlines() if line.startswith("library")]
+    assert "by words and meaning (minilm)" in line and line.split().count("9") == 2, listed
+    talk = library.run("%search build notes --as library")
+    assert talk.ok and "7 items were in the index and are not among these, so they are gone" in talk.result, talk
+    assert library.run("%search build docs --as library --replace").ok
+    assert "5" in library.run("%search list").result
+    assert library.run("%search remove library").ok
+    assert "%search build" in library.run("%search list").result
+
+
+def test_a_killed_replacement_leaves_what_was_there(kernels, tmp_path):
+    state = {"MLK8S_STATE": str(tmp_path / "state"), "OPENAI_BASE_URL": ""}
+    fresh = (
+        'let fresh = df!("id" => (0..1500).map(|n| n.to_string()).collect::<Vec<_>>(), '
+        '"text" => (0..1500).map(|n| format!("a new thing {n}")).collect::<Vec<_>>())?;'
+    )
+    kernel = kernels(env=state)
+    assert kernel.run('let old = df!("id" => ["0", "1", "2"], "text" => ["an old song", "an old town", "an old ship"])?;').ok
+    assert kernel.run("%search build old --as kept").ok
+    for _ in range(2):
+        kernel = kernels(env=state)
+        assert kernel.run(fresh).ok
+        cell = kernel.send("%search build fresh --as kept")
+        kernel.until_shown(cell, "texts")
+        os.kill(kernel.process.pid, signal.SIGKILL)
+        psutil.wait_procs([kernel.process], timeout=10)
+        kernel = kernels(env=state)
+        assert kernel.run("%search query old --in kept").ok
+        assert kernel.value("hits.height()") == "3"
+    assert kernel.run(fresh).ok
+    talk = kernel.run("%search build fresh --as kept")
+    assert talk.ok and "1500" in talk.result, talk
+    assert kernel.run("%search query old --in kept --mode words").ok and kernel.value("hits.height()") == "0"
+    assert not list((tmp_path / "state" / "search").glob(".*"))
+
+
 def test_an_index_that_is_open_follows_what_becomes_of_it(library, kernels, tmp_path):
     assert first(library, "%search query what glows --in library") == "Radium"
     other = kernels(env={"MLK8S_STATE": str(tmp_path / "state"), "OPENAI_BASE_URL": ""})
     assert other.run('let notes = df!("text" => ["a worm that glows"], "title" => ["Worm"])?;').ok
-    assert other.run("%search build notes --as library --keep").ok
+    assert other.run("%search build notes --as library --add").ok
     hits = "hits.column(\"title\")?.str()?.iter().flatten().any(|title| title == \"Worm\")"
     assert library.run("%search query what glows --in library").ok
     assert library.value(hits) == "true"

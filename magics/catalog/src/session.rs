@@ -244,17 +244,11 @@ impl Session {
         self.state_dir.join("search")
     }
 
-    /// Names of the indexes that are there.
+    /// Names of the indexes that are there; what waits to come into one has a name that is hidden.
     pub(crate) fn indexes(&self) -> Vec<String> {
-        let entries = std::fs::read_dir(self.indexes_dir())
-            .into_iter()
-            .flatten()
-            .flatten();
-        let mut names: Vec<String> = entries
-            .filter(|entry| mlk8s_search::Index::is_index(&entry.path()))
-            .filter_map(|entry| entry.file_name().into_string().ok())
-            .collect();
-        names.sort();
+        let dir = self.indexes_dir();
+        let mut names = crate::near::entries(&dir);
+        names.retain(|name| mlk8s_search::Index::is_index(&dir.join(name)));
         names
     }
 

@@ -174,6 +174,15 @@ impl Index {
         found.map(|row| self.item(row)).transpose()
     }
 
+    /// The vector of the item with this id, of unit length; none where it has none, or there is no such item.
+    pub fn vector(&self, id: &str) -> Result<Option<&[f32]>, SearchError> {
+        let row = self
+            .snapshot
+            .find(&self.columns, id)
+            .map_err(failed(&self.dir))?;
+        Ok(row.and_then(|row| self.snapshot.vector(row)))
+    }
+
     /// The ids of all items, in order.
     pub fn ids(&self) -> Result<Vec<String>, SearchError> {
         let rows = 0..self.snapshot.commit.n_rows;

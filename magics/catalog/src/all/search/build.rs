@@ -10,9 +10,10 @@ use mlk8s_llm::row::Class;
 use mlk8s_search::{Date, Index, Item, Settings, Value};
 use polars::prelude::{AnyValue, DataFrame, DataType};
 
-use super::{open, place};
+use super::replace::{Old, Waiting};
+use super::{open, place, size};
 use crate::call::{Call, Watcher};
-use crate::encoders::{Embedder, USUAL};
+use crate::encoders::{Embedder, USUAL, Vectors};
 use crate::error::{ErrorKind, MagicError};
 use crate::names::ValueName;
 use crate::passages::{self, passages};
@@ -46,9 +47,12 @@ pub(super) struct Build {
     /// Words of a passage of a document
     #[arg(long, value_name = "N", default_value = "150")]
     words: usize,
-    /// Keep what is in the index and not among these
-    #[arg(long)]
-    keep: bool,
+    /// Add these to the index: what is in it and not among these stays
+    #[arg(long, alias = "keep")]
+    add: bool,
+    /// Put these in the place of what is in the index, also where both have nothing in common
+    #[arg(long, conflicts_with = "add")]
+    replace: bool,
 }
 
 impl Build {
@@ -65,50 +69,97 @@ impl Build {
             }
         };
         let mut index = self.index(call)?;
+        let old = Old::of(&index, &items)?;
+        if !self.add && !self.replace {
+            old.check(self.name.as_str(), &index, &items)?;
+        }
         let is_by_words = index.settings().model.is_empty();
         let changed = index.changed(&items, !is_by_words)?;
-        let (mut tokens, mut remark) = (0, None);
+        let (mut tokens, mut remarks) = (0, Vec::new());
         if is_by_words || changed.is_empty() {
             index.add(&items, None, &watcher(call))?;
         } else {
-            let model = index.settings().model.clone();
-            let run = format!("search {}", self.name);
-            let embedder = Embedder::find(Some(&model), &run, Class::Batch, call)?;
-            remark = embedder.remark().map(str::to_owned);
-            self.check_sight(&embedder)?;
-            for part in changed.chunks(PART) {
-                let part: Vec<Item> = part.iter().map(|&at| items[at].clone()).collect();
-                let vectors = if self.images {
-                    let files: Vec<PathBuf> = part
-                        .iter()
-                        .map(|item| PathBuf::from(&item.source))
-                        .collect();
-                    embedder.encode_images(&files, call)?
-                } else {
-                    let texts: Vec<&str> = part.iter().map(|item| item.text.as_str()).collect();
-                    embedder.encode(&texts, call)?
-                };
-                tokens += vectors.n_tokens;
-                let vectors = mlk8s_search::Vectors {
-                    values: &vectors.values,
-                    dims: vectors.dims,
-                };
-                index.add(&part, Some(vectors), &watcher(call))?;
-            }
+            let changed: Vec<Item> = changed.iter().map(|&at| items[at].clone()).collect();
+            let (n_tokens, remark) = self.fill(&mut index, &old, &changed, call)?;
+            tokens = n_tokens;
+            remarks.extend(remark);
         }
-        let removed = if self.keep {
-            0
-        } else {
-            forget(&mut index, &items)?
-        };
+        let gone = if self.add { Vec::new() } else { old.gone() };
+        if !gone.is_empty() {
+            remarks.push(old.told(&index)?);
+            index.remove(&gone)?;
+        }
         index.compact(&watcher(call))?;
         call.session.searched.index = Some(self.name.to_string());
         let took_s = begun.elapsed().as_secs_f64();
-        let mut table = self.table(&index, what, [changed.len(), removed], tokens, took_s);
-        if let Some(remark) = remark {
-            table.note = format!("{remark}; {}", table.note);
-        }
+        let counts = [changed.len(), gone.len()];
+        let mut table = self.table(&index, what, counts, tokens, took_s);
+        remarks.push(table.note);
+        table.note = remarks.join("; ");
         Ok(View::Table(table))
+    }
+
+    /// Makes the vectors of what is new or changed, and puts both into the index; says how many tokens were read, and what
+    /// there is to remark.
+    fn fill(
+        &self,
+        index: &mut Index,
+        old: &Old,
+        changed: &[Item],
+        call: &mut Call,
+    ) -> Result<(u64, Option<String>), MagicError> {
+        let model = index.settings().model.clone();
+        let run = format!("search {}", self.name);
+        let embedder = Embedder::find(Some(&model), &run, Class::Batch, call)?;
+        self.check_sight(&embedder)?;
+        // What is only added harms nothing that is there, and counts at once.
+        let mut waiting = if old.has_any(changed.iter().map(|item| &item.id)) {
+            Some(Waiting::open(self.name.as_str(), index, call.session)?)
+        } else {
+            None
+        };
+        let missing = match &waiting {
+            Some(waiting) => waiting.missing(changed)?,
+            None => (0..changed.len()).collect(),
+        };
+        let mut tokens = 0;
+        for part in missing.chunks(PART) {
+            let part: Vec<Item> = part.iter().map(|&at| changed[at].clone()).collect();
+            let vectors = self.encode(&embedder, &part, call)?;
+            tokens += vectors.n_tokens;
+            let vectors = mlk8s_search::Vectors {
+                values: &vectors.values,
+                dims: vectors.dims,
+            };
+            match &mut waiting {
+                Some(waiting) => waiting.take(&part, vectors, &watcher(call))?,
+                None => {
+                    index.add(&part, Some(vectors), &watcher(call))?;
+                }
+            }
+        }
+        if let Some(waiting) = waiting {
+            waiting.settle(changed, index, &watcher(call))?;
+        }
+        Ok((tokens, embedder.remark().map(str::to_owned)))
+    }
+
+    /// The vectors of some items.
+    fn encode(
+        &self,
+        embedder: &Embedder,
+        items: &[Item],
+        call: &mut Call,
+    ) -> Result<Vectors, MagicError> {
+        if self.images {
+            let files: Vec<PathBuf> = items
+                .iter()
+                .map(|item| PathBuf::from(&item.source))
+                .collect();
+            return embedder.encode_images(&files, call);
+        }
+        let texts: Vec<&str> = items.iter().map(|item| item.text.as_str()).collect();
+        embedder.encode(&texts, call)
     }
 
     /// The index, made where there is none.
@@ -195,7 +246,10 @@ impl Build {
                 &DataFrame::new(ids.len(), vec![ids.cast(&DataType::String)?])?,
                 "id",
             )?,
-            Err(_) => (0..frame.height()).map(|row| row.to_string()).collect(),
+            // Rows of another frame have other ids, so that both can be in one index.
+            Err(_) => (0..frame.height())
+                .map(|row| format!("{}:{row}", self.source))
+                .collect(),
         };
         let mut items = Vec::with_capacity(texts.len());
         for (row, text) in texts.into_iter().enumerate() {
@@ -235,15 +289,14 @@ impl Build {
     ) -> Table {
         let stats = index.stats();
         let model = &index.settings().model;
+        // Beside these there may be others from before.
+        let what = if self.add { "items" } else { what };
         let mut rows = vec![
             vec![what.to_owned(), stats.n_items.to_string()],
             vec!["of which new or changed".to_owned(), fresh.to_string()],
             vec!["removed".to_owned(), removed.to_string()],
             vec!["vectors".to_owned(), stats.n_vectors.to_string()],
-            vec![
-                "MiB on disk".to_owned(),
-                format!("{:.1}", stats.n_bytes as f64 / f64::from(1 << 20)),
-            ],
+            vec!["on disk".to_owned(), size(stats.n_bytes)],
         ];
         if let Some(recall) = stats.recall {
             rows.push(vec![
@@ -281,22 +334,6 @@ impl Build {
                 self.name
             ),
         }
-    }
-}
-
-/// Removes what is in the index and not among `items`.
-fn forget(index: &mut Index, items: &[Item]) -> Result<usize, MagicError> {
-    let kept: BTreeSet<&str> = items.iter().map(|item| item.id.as_str()).collect();
-    let gone: Vec<String> = index
-        .ids()?
-        .into_iter()
-        .filter(|id| !kept.contains(id.as_str()))
-        .collect();
-    let gone: Vec<&str> = gone.iter().map(String::as_str).collect();
-    if gone.is_empty() {
-        Ok(0)
-    } else {
-        Ok(index.remove(&gone)?)
     }
 }
 

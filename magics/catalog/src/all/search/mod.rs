@@ -2,7 +2,9 @@
 
 mod build;
 mod feedback;
+mod list;
 mod query;
+mod replace;
 
 use std::path::PathBuf;
 
@@ -28,6 +30,9 @@ enum Verb {
     Build(build::Build),
     Query(query::Query),
     Feedback(feedback::Feedback),
+    /// Show the indexes that are there, which all notebooks share
+    #[command(alias = "ls")]
+    List,
     /// Remove an index
     Remove {
         /// Its name
@@ -65,6 +70,24 @@ impl Magic for Search {
             about: "the first hit was good: the same question finds it first next time",
             shows: "1 hit marked",
         },
+        Example {
+            after: &[
+                "%corpus articles --as docs",
+                "%search build docs --words-only --as library",
+            ],
+            cell: "%search build docs --words-only --as library --add",
+            about: "adds to an index what is not in it yet; without `--add` it has just these from now on",
+            shows: "passages",
+        },
+        Example {
+            after: &[
+                "%corpus articles --as docs",
+                "%search build docs --words-only --as library",
+            ],
+            cell: "%search list",
+            about: "the indexes that are there, how large and how old they are",
+            shows: "library",
+        },
     ];
     type Outcome = Shown;
 
@@ -73,6 +96,7 @@ impl Magic for Search {
             Verb::Build(build) => build.run(call),
             Verb::Query(query) => query.run(call),
             Verb::Feedback(feedback) => feedback.run(call),
+            Verb::List => Ok(View::Table(list::list(call.session))),
             Verb::Remove { name } => remove(name.as_str(), call.session),
         };
         view.map(Shown)
@@ -82,6 +106,15 @@ impl Magic for Search {
 impl ToView for Shown {
     fn to_view(&self) -> View {
         self.0.clone()
+    }
+}
+
+/// An amount of disk, in words.
+fn size(bytes: u64) -> String {
+    match bytes as f64 / 1024.0 {
+        kib if kib < 1024.0 => format!("{kib:.0} KiB"),
+        kib if kib < 1024.0 * 1024.0 => format!("{:.1} MiB", kib / 1024.0),
+        kib => format!("{:.2} GiB", kib / 1024.0 / 1024.0),
     }
 }
 
@@ -135,5 +168,6 @@ fn remove(name: &str, session: &mut Session) -> Result<View, MagicError> {
             format!("cannot remove `{}`: {error}", dir.display()),
         )
     })?;
+    replace::forget_waiting(name, session)?;
     Ok(View::Text(format!("index `{name}` removed")))
 }

@@ -1,5 +1,7 @@
 //! `%search query`: what an index has to say to some words.
 
+use std::path::Path;
+
 use clap::{Args, ValueEnum};
 use mlk8s_llm::row::Class;
 use mlk8s_search::{
@@ -108,9 +110,10 @@ impl Query {
         if let (Some(embedder), Some(vector)) = (&embedder, &vector) {
             nearest(&results.hits, &mut passages, vector, embedder, call)?;
         }
+        let here = call.session.resolve("".as_ref());
         let hits = results.hits.iter().zip(&passages).enumerate();
         let hits = hits
-            .map(|(at, (hit, passage))| shown(at + 1, hit, passage))
+            .map(|(at, (hit, passage))| shown(at + 1, hit, passage, &here))
             .collect();
         self.publish(&results, call)?;
         call.session.searched.opened = Some(index);
@@ -227,8 +230,8 @@ fn nearest(
     Ok(())
 }
 
-/// A hit as it is shown: with the sentence that matches, and its words marked.
-fn shown(rank: usize, hit: &Hit, passage: &Passage) -> HitView {
+/// A hit as it is shown: with the sentence that matches, and its words marked; a file is named as it is seen from `here`.
+fn shown(rank: usize, hit: &Hit, passage: &Passage, here: &Path) -> HitView {
     let begin = passage.span.start;
     let ranks = [("words", &hit.words), ("meaning", &hit.vectors)];
     let found: Vec<String> = ranks
@@ -243,7 +246,10 @@ fn shown(rank: usize, hit: &Hit, passage: &Passage) -> HitView {
     HitView {
         rank,
         title: hit.item.title.clone(),
-        source: hit.item.source.clone(),
+        source: Path::new(&hit.item.source).strip_prefix(here).map_or_else(
+            |_| hit.item.source.clone(),
+            |path| path.display().to_string(),
+        ),
         found: found.join(" · "),
         text: MarkedText {
             text: passage.text(&hit.item).to_owned(),
