@@ -208,6 +208,13 @@ def test_answers_are_marked_and_exported(known, tmp_path):
     known.run(QUESTION)
     assert known.run("%rate last 5 --comment good").ok
     assert known.run("%rate last 6").ename == "UsageError"
+    # The table shows the last digits of a call's number only, and they do; long texts can be opened.
+    talk = known.run("%prompts")
+    [number] = rows(known, "id")
+    assert number[-8:] in talk.result and number not in talk.result
+    assert known.run(f"%rate {number[-8:]} 4").ok and rows(known, "score") == ["4"]
+    assert "<details><summary>A question that begins with" in talk.data["text/html"]
+    assert known.run("%rate last 5 --comment good").ok
     assert known.run("%rate no-such 3").ename == "NotFound"
     assert known.run(f"%prompts export {tmp_path / 'good.jsonl'}").ok
     [chat] = [json.loads(line) for line in (tmp_path / "good.jsonl").read_text().splitlines()]
@@ -411,13 +418,6 @@ def test_a_graph_guides_the_answer(known, server, articles):
     assert known.run("%%ask --kg kg --evidence\nWho wrote a program?").ok and len(posts(server)) == 2
 
 
-def test_the_log_of_the_original_is_taken_over_and_sums_to_the_digit(known, tmp_path):
-    log = tmp_path / "log.db"
-    with sqlite3.connect(log) as store:
-        store.execute(
-            "CREATE TABLE llm_inference_log (id INTEGER PRIMARY KEY, user_id TEXT, datetime_captured TEXT, "
-            "model_id TEXT, request TEXT, response TEXT, inference_time INTEGER, entities TEXT, score INTEGER)"
-        )
 def test_what_is_full_is_named_and_the_good_half_is_shown(known, server, articles):
     assert known.run(f"%corpus {articles} --as docs").ok and known.run("%kg build docs --as kg").ok
     server.change(context=200)
@@ -451,6 +451,13 @@ def test_where_the_server_stops_for_want_of_room_it_is_not_the_limit(known, serv
     assert "`--max-tokens N` allows more" in talk.result and "tokens/s" not in talk.result
 
 
+def test_the_log_of_the_original_is_taken_over_and_sums_to_the_digit(known, tmp_path):
+    log = tmp_path / "log.db"
+    with sqlite3.connect(log) as store:
+        store.execute(
+            "CREATE TABLE llm_inference_log (id INTEGER PRIMARY KEY, user_id TEXT, datetime_captured TEXT, "
+            "model_id TEXT, request TEXT, response TEXT, inference_time INTEGER, entities TEXT, score INTEGER)"
+        )
         for n in range(200):
             usage = {"prompt_tokens": 331 + 7 * n, "completion_tokens": 54 + n, "total_tokens": 385 + 8 * n}
             if n % 50 == 49:

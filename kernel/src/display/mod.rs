@@ -98,6 +98,7 @@ fn draw(view: &View) -> Drawn {
     match view {
         View::Nothing => html(String::new()),
         View::Text(text) => html(format!("<pre>{}</pre>", escape::text(text))),
+        View::Remark(text) => html(table::remark(text)),
         View::Markdown(text) => html(markdown::html(text)),
         View::Table(table) => html(table::html(table)),
         View::Answer(answer) => html(answer::html(answer)),

@@ -11,6 +11,9 @@ const WHAT: usize = 60;
 /// The same where nothing is counted: what is said is all there is.
 const WHAT_ALONE: usize = 160;
 
+/// Steps of the shortest work of which a rate is told afterwards.
+const RATED: usize = 20;
+
 /// How far a work is.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Step<'a> {
@@ -46,16 +49,18 @@ impl Step<'_> {
 
     /// The bundle that stays when the work is done.
     pub(crate) fn finished(&self) -> Map<String, Value> {
-        if !self.counts() {
+        // What was not counted to its end is done all the same.
+        if !self.counts() || self.done < self.total {
             let line = format!("done in {}", time(self.elapsed));
             return both(line.clone(), format!("<div><small>{line}</small></div>"));
         }
-        let line = format!(
-            "{} in {}{}",
-            count(self.done, self.total),
-            time(self.elapsed),
+        let rate = if self.done >= RATED {
             self.rate_words()
-        );
+        } else {
+            String::new()
+        };
+        let done = count(self.done, self.total);
+        let line = format!("{done} in {}{rate}", time(self.elapsed));
         let html = format!("<div><small>{}</small></div>", escape::text(&line));
         both(line, html)
     }
@@ -189,6 +194,8 @@ mod tests {
             &expect!["187 of 187 in 1 min 15 s, 2.5 a second"],
         );
         check(&step(0, 0, 12.0).finished(), &expect!["done in 12 s"]);
+        check(&step(0, 7, 6.7).finished(), &expect!["done in 6.7 s"]);
+        check(&step(5, 5, 7.7).finished(), &expect!["5 of 5 in 7.7 s"]);
     }
 
     #[test]

@@ -46,6 +46,13 @@ fn one(out: &mut String, reply: &ReplyView, prefix: &str) {
             escape::prose(&reply.warning)
         );
     }
+    if !reply.hint.is_empty() {
+        let _ = writeln!(
+            out,
+            "<p class=\"mlk8s-remark\">{}</p>",
+            escape::prose(&reply.hint)
+        );
+    }
     if !reply.sources.is_empty() {
         out.push_str(&answer::evidence(&reply.sources, prefix));
     }

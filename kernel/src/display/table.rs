@@ -10,6 +10,8 @@ use super::{escape, figure};
 const ROWS: usize = 500;
 /// Characters of a cell that are shown; the rest is in its tooltip.
 const CELL: usize = 160;
+/// Characters of a cell that are shown when it is opened.
+const OPENED: usize = 8000;
 
 /// The HTML of `table` with its style.
 pub(crate) fn html(table: &Table) -> String {
@@ -17,6 +19,15 @@ pub(crate) fn html(table: &Table) -> String {
         "<div class=\"mlk8s-table\"><style>{}</style>\n{}</div>",
         figure::STYLE,
         bare(table)
+    )
+}
+
+/// The HTML of a remark, in the look of those below tables.
+pub(crate) fn remark(text: &str) -> String {
+    format!(
+        "<div class=\"mlk8s-table\"><style>{}</style>\n<p><small>{}</small></p></div>",
+        figure::STYLE,
+        escape::prose(text)
     )
 }
 
@@ -39,7 +50,12 @@ pub(crate) fn bare(table: &Table) -> String {
     for row in table.rows.iter().take(ROWS) {
         out.push_str("<tr>");
         for (i, column) in table.columns.iter().enumerate() {
-            out.push_str(&cell(row.get(i).map_or("", String::as_str), column.numeric));
+            let text = row.get(i).map_or("", String::as_str);
+            if column.brief > 0 && text.chars().count() > column.brief {
+                out.push_str(&brief(text, column.brief));
+            } else {
+                out.push_str(&cell(text, column.numeric));
+            }
         }
         out.push_str("</tr>\n");
     }
@@ -69,6 +85,17 @@ fn cell(text: &str, numeric: bool) -> String {
         String::new()
     };
     format!("<td {}{title}>{shown}</td>", align(numeric))
+}
+
+/// A cell that shows its beginning, and all of it when it is opened.
+fn brief(text: &str, limit: usize) -> String {
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    format!(
+        "<td {}><details><summary>{}</summary><div class=\"mlk8s-all\">{}</div></details></td>",
+        align(false),
+        escape::text(&escape::cut(&line, limit)),
+        escape::text(&escape::cut(text, OPENED))
+    )
 }
 
 /// Both forms: the class survives where style attributes are removed, the style where style elements are.
@@ -107,6 +134,21 @@ mod tests {
             </tbody></table>
             <p><small>a &amp; b</small></p>"#]]
         .assert_eq(&bare(&table));
+    }
+
+    #[test]
+    fn a_long_cell_can_be_opened() {
+        let table = Table {
+            columns: vec![Column::long("answer", 9)],
+            rows: vec![vec!["one <two>\nthree".to_owned()], vec!["one".to_owned()]],
+            ..Table::default()
+        };
+        let html = bare(&table);
+        assert!(
+            html.contains("<summary>one &lt;two…</summary><div class=\"mlk8s-all\">one &lt;two&gt;\nthree</div>"),
+            "{html}"
+        );
+        assert_eq!(html.matches("<details>").count(), 1);
     }
 
     #[test]

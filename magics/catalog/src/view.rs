@@ -9,6 +9,8 @@ pub enum View {
     Nothing,
     /// Plain text in a fixed-width font.
     Text(String),
+    /// A remark of ours beside something else, as one paragraph; what stands between backticks is typed.
+    Remark(String),
     /// Markdown written by us (never by a document).
     Markdown(String),
     /// Rows and columns.
@@ -55,6 +57,8 @@ pub struct Column {
     pub name: String,
     /// Whether the cells are numbers, to be set flush right.
     pub numeric: bool,
+    /// Characters of a long cell that are shown before it is opened; 0 for all of them.
+    pub brief: usize,
 }
 
 /// A graph with its layout; coordinates are in any unit, x to the right and y downwards.
@@ -160,6 +164,8 @@ pub struct ReplyView {
     pub footer: String,
     /// What is wrong with it; empty for nothing.
     pub warning: String,
+    /// What to type about that; empty when there is nothing to say.
+    pub hint: String,
     /// What it may cite, by number.
     pub sources: Vec<EvidenceView>,
 }
@@ -278,6 +284,7 @@ impl Column {
         Column {
             name: name.to_owned(),
             numeric: false,
+            brief: 0,
         }
     }
 
@@ -286,6 +293,15 @@ impl Column {
         Column {
             name: name.to_owned(),
             numeric: true,
+            brief: 0,
+        }
+    }
+
+    /// A column of long texts, of which the first `brief` characters are shown, and the rest to whoever wants it.
+    pub fn long(name: &str, brief: usize) -> Column {
+        Column {
+            brief,
+            ..Column::text(name)
         }
     }
 }

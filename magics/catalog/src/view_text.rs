@@ -37,7 +37,7 @@ impl View {
         let text = match self {
             // Whoever draws a chart describes it.
             View::Nothing | View::Chart(_) => String::new(),
-            View::Text(text) | View::Markdown(text) => {
+            View::Text(text) | View::Remark(text) | View::Markdown(text) => {
                 let is_shown = |c: &char| !c.is_control() || matches!(c, '\n' | '\t');
                 text.chars().filter(is_shown).collect()
             }
@@ -92,7 +92,7 @@ fn replies_text(replies: &[ReplyView]) -> String {
         for source in &reply.sources {
             let _ = write!(out, "\n[{}] {}", source.citation, one_line(&source.title));
         }
-        for line in [&reply.warning, &reply.footer] {
+        for line in [&reply.warning, &reply.hint, &reply.footer] {
             if !line.is_empty() {
                 let _ = write!(out, "\n({})", one_line(line));
             }
@@ -131,7 +131,13 @@ fn grid(out: &mut String, table: &Table) {
         .take(ROWS)
         .map(|row| {
             (0..heading.len())
-                .map(|i| row.get(i).map(|c| one_line(c)).unwrap_or_default())
+                .map(|i| {
+                    let cell = row.get(i).map(|c| one_line(c)).unwrap_or_default();
+                    match table.columns[i].brief {
+                        0 => cell,
+                        brief => cut(&cell, brief),
+                    }
+                })
                 .collect()
         })
         .collect();

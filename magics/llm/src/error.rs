@@ -131,7 +131,7 @@ impl LlmError {
         }
         match self {
             LlmError::NoEndpoint(_) => {
-                "`%endpoint add NAME URL` makes one known, `%endpoint list` shows all".to_owned()
+                "`%endpoint add NAME URL` makes one known, `%model load NAME` loads a model here, `%endpoint list` shows all".to_owned()
             }
             LlmError::NoKey { endpoint, .. } => format!(
                 "`%endpoint add {endpoint} URL --key-env NAME` or `--key-file PATH` says where the key is; a key is \

@@ -270,6 +270,18 @@ impl Ledger {
         Ok(changed > 0)
     }
 
+    /// Numbers of the calls that end with `end`, the newest first: people are shown the last digits only.
+    pub fn calls_ending(&mut self, end: &str) -> Result<Vec<String>, LedgerError> {
+        if end.is_empty() || !end.chars().all(|c| c.is_ascii_hexdigit() || c == '-') {
+            return Ok(Vec::new());
+        }
+        let sql = "SELECT id FROM mlk8s_calls WHERE id LIKE $1 ORDER BY at DESC, id DESC";
+        let like = [Value::from(format!("%{end}").as_str())];
+        let rows = self.attempt("look for a call", |store| store.query(sql, &like))?;
+        let ids = rows.into_iter().filter_map(|row| row.into_iter().next());
+        Ok(ids.map(Value::text).collect())
+    }
+
     /// Does `work`, once more when the connection was found broken and could be made again. So `work` must be such
     /// that doing it twice is doing it once.
     fn attempt<T>(

@@ -137,7 +137,8 @@ fn row(one: &ModelCall, answer: &Result<Answer, mlk8s_llm::LlmError>) -> Vec<Str
                 nothing(),
                 nothing(),
                 nothing(),
-                error.to_string(),
+                // A cell of a table has no code.
+                error.to_string().replace('`', ""),
             ]
         }
     }
@@ -152,7 +153,7 @@ fn view(one: &ModelCall, answer: &Result<Answer, mlk8s_llm::LlmError>) -> ReplyV
         },
         Err(error) => ReplyView {
             title: name(one),
-            ..without_answer(error.to_string(), &error.hint())
+            ..without_answer(error.to_string(), error.hint())
         },
     }
 }

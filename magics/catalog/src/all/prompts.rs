@@ -21,8 +21,11 @@ use crate::names::ValueName;
 use crate::session::{Import, ImportKind, Value};
 use crate::view::{Column, Table, ToView, View};
 
-/// Characters of a text in the table.
-const SHOWN: usize = 80;
+/// Characters of a text that the table shows before it is opened, and of the reason why there is none.
+const SHOWN: usize = 50;
+const SHOWN_END: usize = 24;
+/// Digits of a call's number that tell it from others: the first ones are the time.
+const DIGITS: usize = 8;
 
 /// Show calls of models, and give them to Rust cells as a data frame
 #[derive(Debug, Parser)]
@@ -105,21 +108,27 @@ impl Magic for Prompts {
         let total = rows.len();
         self.choose(&mut rows);
         let note = if total == 0 {
-            format!("no call of a model since {}", self.since.text)
+            format!("there is no call of a model {}", self.since.words())
         } else {
             format!(
-                "all {total} calls since {} are in the frame `{}`",
-                self.since.text, self.name
+                "all {total} calls {} are in the frame `{}`, with all that is known of them; `%rate NUMBER 5` marks one",
+                self.since.words(),
+                self.name
             )
         };
         Ok(Listed(View::Table(Table {
             title: "prompts".to_owned(),
-            columns: ["when", "model", "question", "answer", "end"]
-                .map(Column::text)
-                .into_iter()
-                .chain(["tokens", "cost", "mark"].map(Column::number))
-                .chain([Column::text("number")])
-                .collect(),
+            columns: vec![
+                Column::text("when"),
+                Column::text("model"),
+                Column::long("question", SHOWN),
+                Column::long("answer", SHOWN),
+                Column::long("end", SHOWN_END),
+                Column::number("tokens"),
+                Column::number("cost"),
+                Column::number("mark"),
+                Column::text("number"),
+            ],
             rows: rows.iter().map(shown).collect(),
             note,
         })))
@@ -199,20 +208,14 @@ fn write(path: &Path, text: &str) -> Result<(), MagicError> {
 
 fn shown(row: &Row) -> Vec<String> {
     let (said, answer) = texts(row);
-    let question = said
-        .last()
-        .map(|(_, text)| text.clone())
-        .unwrap_or_default();
-    let cut = |text: &str| {
-        let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
-        match line.char_indices().nth(SHOWN) {
-            Some((at, _)) => format!("{}…", &line[..at]),
-            None => line,
-        }
+    let question = match said.last() {
+        Some((_, text)) => text.clone(),
+        None if row.kind == "embedding" => "(vectors)".to_owned(),
+        None => String::new(),
     };
     let end = match row.status {
         Status::Done => row.finish_reason.clone(),
-        Status::Failed => cut(&row.error),
+        Status::Failed => row.error.clone(),
         Status::Open => "under way, or lost".to_owned(),
         Status::Cached => "from the cache".to_owned(),
         Status::Stopped => "stopped".to_owned(),
@@ -220,11 +223,17 @@ fn shown(row: &Row) -> Vec<String> {
     let when = chrono::DateTime::from_timestamp_millis(row.at).unwrap_or_default();
     vec![
         when.with_timezone(&chrono::Local)
-            .format("%m-%d %H:%M:%S")
+            // One word, which is not broken.
+            .format("%m-%d\u{a0}%H:%M")
             .to_string(),
-        format!("{}@{}", row.model, row.endpoint),
-        cut(&question),
-        cut(&answer),
+        // A model of this machine is called as its endpoint is.
+        if row.model == row.endpoint {
+            row.model.clone()
+        } else {
+            format!("{}@{}", row.model, row.endpoint)
+        },
+        question,
+        answer,
         end,
         format!("{} + {}", row.prompt_tokens, row.completion_tokens),
         dollars(row.paid_usd),
@@ -233,7 +242,7 @@ fn shown(row: &Row) -> Vec<String> {
         } else {
             String::new()
         },
-        row.id.clone(),
+        row.id[row.id.len().saturating_sub(DIGITS)..].to_owned(),
     ]
 }
 

@@ -12,7 +12,7 @@ use crate::view::{ToView, View};
 /// Mark an answer or a triple, from 1 for bad to 5 for good
 #[derive(Debug, Parser)]
 pub(super) struct Rate {
-    /// The answer: `last`, or the number that `%prompts` shows; with `--kg` the row of a triple in the frame of triples
+    /// The answer: `last`, or the number that `%prompts` shows, whole or its last digits; with `--kg` the row of a triple in the frame of triples
     answer: String,
     /// The mark
     #[arg(value_parser = clap::value_parser!(i64).range(1..=5))]
@@ -68,7 +68,7 @@ impl Magic for Rate {
                         .with_hint("`%prompts` shows earlier answers with their numbers")
                 })?
         } else {
-            self.answer.clone()
+            numbered(&self.answer, call)?
         };
         let (mark, comment, wanted) = (self.mark, self.comment.clone(), id.clone());
         let client = call.session.models.client()?;
@@ -80,6 +80,26 @@ impl Magic for Rate {
             ));
         }
         Ok(Marked(format!("marked with {mark}: {id}")))
+    }
+}
+
+/// The number of the call whose last digits are `end`.
+fn numbered(end: &str, call: &mut Call) -> Result<String, MagicError> {
+    let wanted = end.trim_start_matches('…').to_owned();
+    let client = call.session.models.client()?;
+    let mut found = client.ledger(move |ledger| ledger.calls_ending(&wanted))?;
+    match found.len() {
+        0 => {
+            let message = format!("no call has the number `{end}`");
+            Err(MagicError::new(ErrorKind::NotFound, message)
+                .with_hint("`%prompts` shows calls with their numbers; `last` is the last answer"))
+        }
+        1 => Ok(found.remove(0)),
+        n => {
+            let message = format!("{n} calls have numbers that end with `{end}`");
+            let hint = format!("more digits tell them apart: the newest is `{}`", found[0]);
+            Err(MagicError::new(ErrorKind::Usage, message).with_hint(hint))
+        }
     }
 }
 

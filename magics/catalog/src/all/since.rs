@@ -13,6 +13,17 @@ pub(super) struct Since {
     pub(super) text: String,
 }
 
+impl Since {
+    /// The stretch in words: `of the last 30d`, `since 2026-11-01`, `of all time`.
+    pub(super) fn words(&self) -> String {
+        match self.text.as_str() {
+            "all" => "of all time".to_owned(),
+            day if day.contains('-') => format!("since {day}"),
+            stretch => format!("of the last {stretch}"),
+        }
+    }
+}
+
 impl FromStr for Since {
     type Err = String;
 

@@ -270,7 +270,7 @@ impl<'a> OpenRow<'a> {
 
     /// Sets down a failure; what had come of the answer is paid for.
     fn fail(&self, failure: &Failure) {
-        let error = format!("{:?}: {}", failure.cause, failure.message);
+        let error = format!("{}: {}", failure.cause, failure.message);
         self.end(Status::Failed, &failure.text, error);
     }
 

@@ -162,18 +162,15 @@ pub(in super::super) fn reply(wanted: &ModelCall, answer: &Answer) -> ReplyView 
         markdown,
         footer: footer(wanted, answer),
         warning,
-        sources: Vec::new(),
+        ..ReplyView::default()
     }
 }
 
 /// What stands in the place of an answer that did not come: why, and what to type.
-pub(in super::super) fn without_answer(why: String, hint: &str) -> ReplyView {
+pub(in super::super) fn without_answer(why: String, hint: String) -> ReplyView {
     ReplyView {
-        warning: if hint.is_empty() {
-            why
-        } else {
-            format!("{why}; {hint}")
-        },
+        warning: why,
+        hint,
         ..ReplyView::default()
     }
 }

@@ -108,7 +108,7 @@ impl Guided {
                 let mut view = missing(error, &self.shorter);
                 view.title.clone_from(&self.title);
                 let kept = format!("; the text `{}` is left as it was", ask.name);
-                view.warning.push_str(&kept);
+                view.hint.push_str(&kept);
                 view
             }
         };
@@ -152,7 +152,7 @@ impl Guided {
 /// What stands in the place of an answer that did not come.
 fn missing(error: LlmError, shorter: &str) -> ReplyView {
     let MagicError { message, hint, .. } = refused(error, shorter);
-    without_answer(message, &hint)
+    without_answer(message, hint)
 }
 
 /// How a question that has as many passages becomes shorter.

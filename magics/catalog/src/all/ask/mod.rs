@@ -103,14 +103,14 @@ impl Magic for Ask {
         };
         let mut views = vec![view];
         if !knows_server && !self.evidence {
-            views.push(View::Text(
+            views.push(View::Remark(
                 "no model is in use: this is what the graph finds; `%model load` or `%endpoint add` brings one, `--evidence` is \
                  for when none is wanted"
                     .to_owned(),
             ));
         }
         if !unknown.is_empty() {
-            views.push(View::Text(format!(
+            views.push(View::Remark(format!(
                 "there is no variable {}: that was asked as it stands",
                 unknown.join(", ")
             )));

@@ -123,8 +123,8 @@ impl Magic for Cost {
         let groups = client.ledger(move |ledger| ledger.summaries(since, by))?;
         if groups.iter().map(|group| group.calls).sum::<i64>() == 0 {
             views.push(View::Text(format!(
-                "no call of a model since {}",
-                self.since.text
+                "there is no call of a model {}",
+                self.since.words()
             )));
             return Ok(Counted(View::Stack(views)));
         }
@@ -282,7 +282,7 @@ impl Cost {
             "spent",
         ];
         Table {
-            title: format!("prompts since {}", self.since.text),
+            title: format!("prompts {}", self.since.words()),
             columns: std::iter::once(Column::text(self.by.heading()))
                 .chain(number.map(Column::number))
                 .collect(),
