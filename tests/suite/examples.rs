@@ -149,7 +149,7 @@ fn a_value_of_the_wrong_sort_is_named() {
     assert!(
         error
             .to_string()
-            .contains("`docs` is documents, not a graph"),
+            .contains("`docs` holds documents, not a graph"),
         "{error}"
     );
 }

@@ -12,6 +12,7 @@ pub mod models;
 mod names;
 mod near;
 mod passages;
+mod pattern;
 pub mod reference;
 pub mod rows;
 pub mod session;

@@ -346,12 +346,17 @@ impl Session {
     }
 
     fn wrong_sort(&self, name: &str, wanted: &str, got: &Value) -> MagicError {
-        let message = format!("`{name}` is {}, not {wanted}", got.sort());
-        MagicError::new(ErrorKind::Input, message).with_hint(self.known())
+        let message = format!("`{name}` holds {}, not {wanted}", got.sort());
+        MagicError::new(ErrorKind::Input, message).with_hint(self.known().trim_end_matches("; "))
     }
 
     pub(crate) fn unknown(&self, name: &str, wanted: &str, maker: &str) -> MagicError {
-        let message = format!("nothing is called `{name}`, and {wanted} is needed here");
+        let verb = if wanted.starts_with("a ") {
+            "is"
+        } else {
+            "are"
+        };
+        let message = format!("nothing is called `{name}`, and {wanted} {verb} needed here");
         let hint = format!("{}`{maker}` makes one", self.known());
         MagicError::new(ErrorKind::NotFound, message).with_hint(hint)
     }

@@ -1,6 +1,6 @@
 //! `%corpus`: reads documents.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Parser;
@@ -12,13 +12,15 @@ use crate::call::{Call, Watcher};
 use crate::error::{ErrorKind, MagicError};
 use crate::magic::{Example, Magic};
 use crate::names::ValueName;
-use crate::session::{Import, ImportKind, Value};
+use crate::near;
+use crate::pattern::{self, Paths};
+use crate::session::{Import, ImportKind, Session, Value};
 use crate::view::{Column, Table, ToView, View};
 
 /// Read documents: PDF, HTML, Markdown, text and JSON files, or folders
 #[derive(Debug, Parser)]
 pub(super) struct Corpus {
-    /// Files and folders; without any, `MLK8S_ARTICLES` or else the folder `articles` beside the notebook
+    /// Files, folders, and patterns such as `*.md` or `notes/**/*.txt`; without any, `MLK8S_ARTICLES` or else the folder `articles` beside the notebook
     #[arg(value_name = "PATH")]
     paths: Vec<PathBuf>,
     /// Name of the documents, for other magics and as a data frame in Rust cells
@@ -33,6 +35,8 @@ pub(super) struct Corpus {
 pub(super) struct Read {
     name: ValueName,
     corpus: Arc<mlk8s_corpus::Corpus>,
+    /// What patterns among the paths matched.
+    matched: Vec<String>,
 }
 
 impl Magic for Corpus {
@@ -42,6 +46,12 @@ impl Magic for Corpus {
             cell: "%corpus articles --as docs",
             about: "read every document in a folder",
             shows: "documents",
+        },
+        Example {
+            after: &[],
+            cell: "%corpus articles/*.md --as notes",
+            about: "read the files that a pattern matches",
+            shows: "matched",
         },
         Example {
             after: &[],
@@ -66,12 +76,9 @@ impl Magic for Corpus {
             return Err(MagicError::new(ErrorKind::NotFound, message)
                 .with_hint(format!("the rules are {}", known.join(", "))));
         }
-        let paths: Vec<PathBuf> = match self.paths.as_slice() {
-            [] => vec![call.session.default_articles()],
-            given => given
-                .iter()
-                .map(|path| call.session.resolve(path))
-                .collect(),
+        let Paths { paths, matched } = match self.paths.as_slice() {
+            [] => usual(call.session)?,
+            given => pattern::paths(given, call.session)?,
         };
         let options = ReadOptions {
             skip_rules: self.skip_rule.into_iter().collect(),
@@ -100,8 +107,30 @@ impl Magic for Corpus {
         Ok(Read {
             name: self.name,
             corpus,
+            matched,
         })
     }
+}
+
+/// What is read when nothing is named.
+fn usual(session: &Session) -> Result<Paths, MagicError> {
+    let folder = session.default_articles();
+    if folder.exists() {
+        return Ok(Paths {
+            paths: vec![folder],
+            ..Paths::default()
+        });
+    }
+    let there = near::there("", &near::entries(&session.resolve(Path::new(""))));
+    let message = format!(
+        "nothing was named, and there is no folder `{}`",
+        folder.display()
+    );
+    Err(
+        MagicError::new(ErrorKind::NotFound, message).with_hint(format!(
+            "`%corpus notes` reads a folder, `%corpus *.md` the files of a pattern; {there}"
+        )),
+    )
 }
 
 /// One row a document: id, title, source, kind, pages, characters, words, text.
@@ -168,15 +197,20 @@ impl Read {
                 Column::text("file"),
             ],
             rows: rows.collect(),
-            note: format!(
-                "in Rust cells {} is a DataFrame with these columns and the text",
-                self.name
-            ),
+            note: {
+                let frame = format!(
+                    "in Rust cells `{}` is a DataFrame with these columns and the text",
+                    self.name
+                );
+                let parts = self.matched.iter().cloned().chain([frame]);
+                parts.collect::<Vec<_>>().join("; ")
+            },
         }
     }
 
     fn rules(&self) -> Table {
-        let rows = RULES.iter().map(|rule| {
+        let mut without: Vec<&str> = Vec::new();
+        let rows = RULES.iter().filter_map(|rule| {
             let steps: Vec<&CleaningStep> = self
                 .corpus
                 .documents
@@ -185,24 +219,23 @@ impl Read {
                 .filter(|step| step.rule == rule.name)
                 .collect();
             let sample = steps.iter().find_map(|step| step.sample.as_ref());
-            vec![
+            let count: usize = steps.iter().map(|step| step.count).sum();
+            let removed: usize = steps.iter().map(|step| step.removed).sum();
+            if count + removed == 0 {
+                without.push(rule.name);
+                return None;
+            }
+            Some(vec![
                 rule.name.to_owned(),
                 rule.about.replace('`', ""),
-                steps
-                    .iter()
-                    .map(|step| step.count)
-                    .sum::<usize>()
-                    .to_string(),
-                steps
-                    .iter()
-                    .map(|step| step.removed)
-                    .sum::<usize>()
-                    .to_string(),
+                count.to_string(),
+                removed.to_string(),
                 sample
                     .map(|(from, to)| format!("{} → {}", visible(from), visible(to)))
                     .unwrap_or_default(),
-            ]
+            ])
         });
+        let rows = rows.collect();
         Table {
             title: "cleaning".to_owned(),
             columns: vec![
@@ -212,8 +245,14 @@ impl Read {
                 Column::number("characters removed"),
                 Column::text("a sample"),
             ],
-            rows: rows.collect(),
-            note: "--skip-rule RULE leaves one out".to_owned(),
+            rows,
+            note: match without.as_slice() {
+                [] => "`--skip-rule RULE` leaves one out".to_owned(),
+                without => format!(
+                    "`--skip-rule RULE` leaves one out; nothing was found by {}",
+                    without.join(", ")
+                ),
+            },
         }
     }
 
