@@ -120,6 +120,7 @@ fn session(settings: &Settings, runtime_dir: &Path) -> Session {
     }
     session.set_workers(settings.programs.clone());
     session.set_batch(settings.batch.clone());
+    session.set_notebook(settings.notebook.clone());
     session.set_hub(crate::settings::of_hub);
     session.set_cuda_libraries(settings.cuda.clone());
     for python in &settings.pythons {

@@ -29,6 +29,7 @@ Environment:
   MLK8S_PRELUDE         where the built prelude of Rust cells is (else beside this program)
   MLK8S_PRELUDE_SOURCE  where its source is (else where this program was built)
   JPY_PARENT_PID        set by Jupyter: the kernel ends when this process does
+  JPY_SESSION_NAME      set by Jupyter: the notebook, as other notebooks are told whose a model is
   TMPDIR                where cells are compiled";
 
 /// The variable that names the Python environment the kernel belongs to.
@@ -57,6 +58,8 @@ pub(crate) struct Settings {
     pub(crate) batch: Option<PathBuf>,
     /// Directories with the libraries of CUDA.
     pub(crate) cuda: Vec<PathBuf>,
+    /// The notebook, where Jupyter says which it is.
+    pub(crate) notebook: Option<String>,
     /// Pythons that may have models as packages.
     pub(crate) pythons: Vec<PathBuf>,
     /// The process whose end is also ours.
@@ -94,6 +97,7 @@ impl Settings {
                 .chain(jupyter())
                 .chain([PathBuf::from("python3")])
                 .collect(),
+            notebook: non_empty("JPY_SESSION_NAME").and_then(|name| name.into_string().ok()),
             parent: non_empty("JPY_PARENT_PID").and_then(|id| id.to_str()?.parse().ok()),
         }
     }

@@ -142,6 +142,11 @@ impl Session {
         self.workers.set_programs(programs);
     }
 
+    /// Says which notebook this is, where Jupyter does.
+    pub fn set_notebook(&mut self, notebook: Option<String>) {
+        self.workers.set_notebook(notebook);
+    }
+
     /// Says by `variable`, such as `HF_HOME`, where models of the hub are and what opens them.
     pub fn set_hub(&mut self, variable: impl Fn(&str) -> Option<String>) {
         self.hub = Places::from_variables(variable);

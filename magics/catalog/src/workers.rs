@@ -37,6 +37,8 @@ pub(crate) struct Workers {
     state: PathBuf,
     /// The program that runs models, and the one for CUDA, where they are.
     programs: Programs,
+    /// The notebook that this is, where Jupyter says so.
+    notebook: Option<String>,
     running: BTreeMap<String, Child>,
 }
 
@@ -76,6 +78,38 @@ pub(crate) struct Record {
     pub(crate) on_demand: bool,
     /// Seconds that loading took.
     pub(crate) took_s: f64,
+    /// Who has loaded it.
+    #[serde(default)]
+    pub(crate) loader: Loader,
+}
+
+/// Who has loaded a model.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Loader {
+    /// The notebook, where Jupyter says which it is.
+    notebook: String,
+    /// Its kernel.
+    kernel: Option<Process>,
+}
+
+impl Loader {
+    /// The notebook whose kernel this process is.
+    fn of(notebook: Option<String>) -> Loader {
+        Loader {
+            notebook: notebook.unwrap_or_default(),
+            kernel: Process::of(std::process::id()),
+        }
+    }
+
+    /// What it is called, where it is another notebook than this one and is still there.
+    pub(crate) fn other(&self) -> Option<String> {
+        let kernel = self.kernel.as_ref().filter(|kernel| kernel.is_running())?;
+        (kernel.id != std::process::id()).then(|| match self.notebook.as_str() {
+            "" => format!("another notebook (kernel {})", kernel.id),
+            name => format!("the notebook `{name}` (kernel {})", kernel.id),
+        })
+    }
 }
 
 /// What has become of a model that was written down.
@@ -116,6 +150,7 @@ impl Workers {
         Workers {
             state: state.to_owned(),
             programs: Programs::default(),
+            notebook: None,
             running: BTreeMap::new(),
         }
     }
@@ -123,6 +158,11 @@ impl Workers {
     /// Says where the programs are.
     pub(crate) fn set_programs(&mut self, programs: Programs) {
         self.programs = programs;
+    }
+
+    /// Says which notebook this is.
+    pub(crate) fn set_notebook(&mut self, notebook: Option<String>) {
+        self.notebook = notebook;
     }
 
     /// Whether models can run on a GPU, if there is one.

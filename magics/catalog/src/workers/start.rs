@@ -14,7 +14,7 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use super::claim::Claim;
-use super::{Record, Summary, Workers, real};
+use super::{Loader, Record, Summary, Workers, real};
 use crate::call::{Cancel, Progress};
 use crate::error::{ErrorKind, MagicError};
 
@@ -236,6 +236,7 @@ impl Workers {
                 path: real(start.path),
                 on_demand: start.on_demand,
                 took_s: begun.elapsed().as_secs_f64(),
+                loader: Loader::of(self.notebook.clone()),
             };
             self.announce(&record)?;
             Ok((record, notice))

@@ -91,12 +91,13 @@ impl Info {
             if need.cache > 0 {
                 let plan = need.plan;
                 let what = format!(
-                    "for {} conversations of {} tokens",
+                    "for {} conversations of {} tokens, when all are full",
                     plan.sequences, plan.context
                 );
                 rows.push(fact(&what, bytes(need.cache)));
             }
-            rows.push(fact("together", bytes(need.total)));
+            rows.push(fact("for computing", bytes(need.working)));
+            rows.push(fact("together, at most", bytes(need.total)));
             if let Some(free) = free {
                 rows.push(fact("free", bytes(free)));
                 note = match self.way.check(&self.model, &card, device, Some(free)) {

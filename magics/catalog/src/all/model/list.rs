@@ -70,16 +70,16 @@ pub(super) fn list(call: &Call) -> Result<View, MagicError> {
 
 fn row(record: &Record, used: Option<&str>) -> Vec<String> {
     let told = &record.summary;
-    let remark = if record.on_demand {
-        "for vectors, until it has rested"
+    let mut remarks = Vec::new();
+    if record.on_demand {
+        remarks.push("for vectors, until it has rested".to_owned());
     } else if used == Some(record.name.as_str()) {
-        "is asked"
-    } else {
-        ""
-    };
+        remarks.push("is asked".to_owned());
+    }
+    remarks.extend(record.loader.other().map(|other| format!("of {other}")));
     vec![
         record.name.clone(),
-        remark.to_owned(),
+        remarks.join("; "),
         told.architecture.clone(),
         told.device.clone(),
         told.precision.clone(),

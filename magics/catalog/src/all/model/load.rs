@@ -52,7 +52,7 @@ impl Load {
         };
         let (cancel, progress) = (call.cancel.clone(), call.progress);
         let (record, remark) = call.session.workers.start(&start, &cancel, progress)?;
-        Ok(table(&record, &card, remark))
+        Ok(table(&record, &card, &need, remark))
     }
 
     /// What the model is to be called: as endpoints are.
@@ -70,7 +70,24 @@ impl Load {
     }
 }
 
-fn table(record: &Record, card: &Card, remark: Option<String>) -> Table {
+/// What its process has now, and what it will have: room for conversations is taken when they come.
+fn memory(record: &Record, need: &Need) -> String {
+    let now = bytes(record.process.memory().unwrap_or_default());
+    let more = need.cache + need.working;
+    match need.plan.device {
+        mlk8s_models::Device::Processor if more > 0 => {
+            let when = if need.cache > 0 {
+                format!("when {} conversations are full", need.plan.sequences)
+            } else {
+                "while it computes".to_owned()
+            };
+            format!("{now} now, up to {} more {when}", bytes(more))
+        }
+        _ => now,
+    }
+}
+
+fn table(record: &Record, card: &Card, need: &Need, remark: Option<String>) -> Table {
     let told = &record.summary;
     let device = if told.device.is_empty() {
         "cpu"
@@ -92,10 +109,7 @@ fn table(record: &Record, card: &Card, remark: Option<String>) -> Table {
             ),
         ));
     }
-    rows.push(fact(
-        "memory of its process",
-        bytes(record.process.memory().unwrap_or_default()),
-    ));
+    rows.push(fact("memory of its process", memory(record, need)));
     rows.push(fact("endpoint", record.url.clone()));
     let name = &record.name;
     let usage = match card.kind {

@@ -8,9 +8,10 @@ mod load;
 use clap::{Args, Parser, Subcommand};
 
 use crate::call::Call;
-use crate::error::MagicError;
+use crate::error::{ErrorKind, MagicError};
 use crate::magic::{Example, Magic};
 use crate::view::{Column, Table, ToView, View};
+use crate::workers::Record;
 
 const GIB: f64 = (1u64 << 30) as f64;
 const MIB: f64 = (1u64 << 20) as f64;
@@ -40,6 +41,9 @@ struct Ls {}
 struct Unload {
     /// Which one; else the only one
     name: Option<String>,
+    /// End it without asking, also where another notebook has loaded it
+    #[arg(long)]
+    yes: bool,
 }
 
 /// What there is to see of models.
@@ -77,6 +81,9 @@ impl Magic for Model {
 impl Unload {
     fn run(&self, call: &mut Call) -> Result<Table, MagicError> {
         let record = call.session.workers.find(self.name.as_deref())?;
+        if !self.yes {
+            may_end(&record, call)?;
+        }
         let had = call.session.workers.unload(&record)?;
         let next = call.session.models.endpoints()?.used();
         Ok(Table {
@@ -91,6 +98,24 @@ impl Unload {
             },
         })
     }
+}
+
+/// Asks before a model is ended that somebody else has loaded; one that serves vectors comes back by itself.
+fn may_end(record: &Record, call: &Call) -> Result<(), MagicError> {
+    let Some(other) = record.loader.other().filter(|_| !record.on_demand) else {
+        return Ok(());
+    };
+    let message = format!("`{}` was loaded by {other}", record.name);
+    let question = format!("{message}, which may be using it. End it there, too?");
+    if (call.confirm)(&question) == Some(true) {
+        return Ok(());
+    }
+    Err(
+        MagicError::new(ErrorKind::Input, message + ": it goes on").with_hint(format!(
+            "`%model unload {} --yes` ends it there, too",
+            record.name
+        )),
+    )
 }
 
 impl ToView for Seen {
