@@ -70,6 +70,9 @@ pub(crate) fn dispatch(kernel: &Arc<Kernel>, channel: Channel, message: Message)
         Kind::KernelInfo => kernel.answer(&origin, kernel_info::reply),
         Kind::Execute => execute::queue(kernel, origin, content),
         Kind::IsComplete => kernel.answer(&origin, || is_complete::reply(&content)),
+        Kind::Complete if complete::is_quick(kernel, &content) => {
+            kernel.answer_soon(&origin, move |kernel| complete::reply(kernel, content));
+        }
         Kind::Complete => {
             kernel.answer_aside(&origin, move |kernel| complete::reply(kernel, content));
         }
@@ -77,7 +80,7 @@ pub(crate) fn dispatch(kernel: &Arc<Kernel>, channel: Channel, message: Message)
             kernel.answer_aside(&origin, move |kernel| inspect::reply(kernel, content));
         }
         Kind::History => {
-            kernel.answer_from_history(&origin, move |kernel| history::reply(kernel, content));
+            kernel.answer_soon(&origin, move |kernel| history::reply(kernel, content));
         }
         Kind::CommInfo => kernel.answer(&origin, comm::info),
         Kind::CommOpen => kernel.attend(&origin, || comm::open(kernel, &origin, &content)),

@@ -1,8 +1,8 @@
 //! The kernel: what its threads share, how they start, how it ends.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
@@ -42,9 +42,9 @@ pub(crate) struct Kernel {
     questions: Sender<Question>,
     /// Questions about the history, and its changes: they do not wait while rust-analyzer thinks.
     records: Sender<Question>,
-    /// Names of the session's values, for completion while a cell owns the session.
-    names: Mutex<BTreeSet<String>>,
-    work_dir: PathBuf,
+    /// The session's values, for completion while a cell owns the session.
+    values: Mutex<BTreeMap<String, Value>>,
+    settings: Settings,
     end: Sender<()>,
 }
 
@@ -86,8 +86,8 @@ pub(crate) fn start(
         asking: Mutex::new(None),
         questions,
         records,
-        names: Mutex::new(BTreeSet::new()),
-        work_dir: settings.work_dir.clone(),
+        values: Mutex::default(),
+        settings: settings.clone(),
         end,
     });
     let worker = Worker::new(Arc::clone(&kernel), session(settings, runtime_dir.path()));
@@ -177,8 +177,8 @@ impl Kernel {
         self.answer_on(&self.questions, origin, work);
     }
 
-    /// Answers `origin` on the thread of the history.
-    pub(crate) fn answer_from_history(
+    /// Answers `origin` on the thread of the history, which never waits for rust-analyzer.
+    pub(crate) fn answer_soon(
         &self,
         origin: &Origin,
         work: impl FnOnce(&Kernel) -> Object + Send + 'static,
@@ -209,18 +209,30 @@ impl Kernel {
         }
     }
 
-    /// Says that the session's values are those called `names`.
-    pub(crate) fn set_names(&self, names: BTreeSet<String>) {
-        *locked(&self.names) = names;
+    /// Says which values the session has.
+    pub(crate) fn set_values(&self, values: BTreeMap<String, Value>) {
+        *locked(&self.values) = values;
     }
 
-    /// A session in which names and paths are those of the real one, for completion.
+    /// A session whose values and places are those of the real one, for completion.
     pub(crate) fn shadow(&self) -> Session {
-        let mut session = Session::new(PathBuf::new(), self.work_dir.clone(), PathBuf::new());
-        for name in locked(&self.names).iter() {
-            session.put(name, Value::Frame(PathBuf::new()), Vec::new());
+        // Nothing is given to Rust cells, and no Python is asked for models.
+        let settings = Settings {
+            pythons: Vec::new(),
+            ..self.settings.clone()
+        };
+        let mut session = session(&settings, Path::new(""));
+        for (name, value) in locked(&self.values).iter() {
+            session.put(name, value.clone(), Vec::new());
         }
         session
+    }
+
+    /// Names of the session's values that begin with `begun`.
+    pub(crate) fn values_like(&self, begun: &str) -> Vec<String> {
+        let values = locked(&self.values);
+        let names = values.keys().filter(|name| name.starts_with(begun));
+        names.cloned().collect()
     }
 
     /// Stops what the cell that is running does.

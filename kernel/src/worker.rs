@@ -152,12 +152,7 @@ impl Worker {
                 return Err(stopped());
             }
             let done = catch_unwind(AssertUnwindSafe(|| self.run_segment(segment, running)));
-            let names = self
-                .session
-                .names()
-                .map(|(name, _)| name.to_owned())
-                .collect();
-            self.kernel.set_names(names);
+            self.kernel.set_values(self.session.values().clone());
             if let Some(code) = self.session.take_next_input() {
                 running
                     .pages
@@ -274,6 +269,7 @@ impl Worker {
         let variable = |name: &str| value::text(&kernel, name, &running.cancel);
         let handed = self.session.handed();
         let frame = |name: &str| value::frame(&kernel, name, &handed, &running.cancel);
+        let frames = || kernel.language.frames().into_keys().collect();
         let mut call = Call {
             session: &mut self.session,
             body,
@@ -281,6 +277,7 @@ impl Worker {
             progress: &reporter,
             variable: &variable,
             frame: &frame,
+            frames: &frames,
             confirm: &confirm,
         };
         let result = entry.run(arguments, &mut call);

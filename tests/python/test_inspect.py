@@ -1,6 +1,7 @@
 """What the kernel knows about code and values: completion, inspection, the list of variables, its own use."""
 
 import re
+import time
 
 import psutil
 import pytest
@@ -50,6 +51,28 @@ def test_values_in_scope_and_their_methods_are_known(sales):
     assert any("n_sales" in text for text in completed(sales, "n_sal|"))
     assert any("sales.height" in text for text in completed(sales, "sales.heig|"))
     assert any("lazy().group_by" in text for text in completed(sales, "sales.clone().lazy().group_b|"))
+
+
+def test_variables_are_known_before_rust_analyzer_is(kernels):
+    kernel = kernels()
+    assert kernel.run("let my_number = 4_u8; let my_names = df!(\"full name\" => [\"Ada\"], \"age\" => [36])?;").ok
+    # What needs the types waits, and nothing else waits for it.
+    waiting = kernel.post("complete_request", {"code": "my_number.checked_a", "cursor_pos": 19})
+    begun = time.monotonic()
+    assert completed(kernel, "let n = my_|") == {"let n = my_number", "let n = my_names"}
+    assert completed(kernel, "%kmeans my_names --columns |") == {
+        "%kmeans my_names --columns age",
+        '%kmeans my_names --columns "full name"',
+    }
+    assert time.monotonic() - begun < 1.0
+    assert waiting.reply is None
+    kernel.finish(waiting)
+    kernel.await_analyst()
+    assert any("checked_add" in text for text in completed(kernel, "my_number.checked_a|"))
+    assert any("my_number" in text for text in completed(kernel, "my_num|"))
+    # What a magic has made can be named before the next Rust cell.
+    assert kernel.run("%search list").ok and kernel.run("%prompts --as my_prompts").ok
+    assert "my_prompts.height()" in completed(kernel, "my_pro|.height()")
 
 
 def inspected(kernel, code, position):

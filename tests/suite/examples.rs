@@ -42,6 +42,7 @@ pub(crate) fn run(code: &str, session: &mut Session) -> String {
         progress: &Silent,
         variable: &|_| None,
         frame: &|_| None,
+        frames: &Vec::new,
         confirm: &|_| None,
     };
     let view = find(name, form).and_then(|entry| entry.run(arguments, &mut call));
@@ -96,6 +97,7 @@ fn errors_say_what_to_type_next() {
             progress: &Silent,
             variable: &|_| None,
             frame: &|_| None,
+            frames: &Vec::new,
             confirm: &|_| None,
         };
         let error = find(name, Form::Line)
@@ -125,6 +127,7 @@ fn a_stopped_magic_says_so() {
         progress: &Silent,
         variable: &|_| None,
         frame: &|_| None,
+        frames: &Vec::new,
         confirm: &|_| None,
     };
     let error = find("corpus", Form::Line)

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::{Cursor, characters};
 use crate::cell;
 use crate::kernel::{Kernel, failure};
+use crate::language::lookup;
 use crate::outbox::object;
 use crate::wire::Object;
 
@@ -14,6 +15,18 @@ struct Found {
     start: usize,
     end: usize,
     matches: Vec<(String, String)>,
+}
+
+/// Whether rust-analyzer, which can take its time, is not needed for the answer.
+pub(crate) fn is_quick(kernel: &Kernel, content: &Object) -> bool {
+    let Ok(cursor) = serde_json::from_value::<Cursor>(Value::Object(content.clone())) else {
+        return true;
+    };
+    let at = cursor.byte();
+    cell::magic_line(&cursor.code, at).is_some()
+        || kernel
+            .language
+            .knows_at_once(&cell::without_magics(&cursor.code), at)
 }
 
 /// Completions at the place in `content`.
@@ -49,7 +62,8 @@ pub(crate) fn reply(kernel: &Kernel, content: Object) -> Object {
 }
 
 fn in_magic(kernel: &Kernel, start: usize, line: &str, at: usize) -> Found {
-    let found = complete(line, at - start, &kernel.shadow());
+    let frames = kernel.language.frames();
+    let found = complete(line, at - start, &kernel.shadow(), &frames);
     let matches = found.matches.into_iter().map(|text| {
         let kind = match text.as_bytes() {
             [b'%', ..] => "magic",
@@ -75,17 +89,34 @@ fn in_rust(kernel: &Kernel, code: &str, at: usize) -> Found {
             matches: Vec::new(),
         };
     }
-    let found = kernel.language.complete(&cell::without_magics(code), at);
-    if found.matches.is_empty() {
-        return Found {
-            start: at,
-            end: at,
-            matches: Vec::new(),
-        };
+    let code = cell::without_magics(code);
+    let found = kernel.language.complete(&code, at);
+    let mut matches = found.matches;
+    let (start, end) = match matches.is_empty() {
+        true => (at, at),
+        false => (found.start, found.end),
+    };
+    // What magics have made is a variable from the next cell on, and rust-analyzer has not heard of it yet.
+    if let Some(begun) = lookup::begun(&code, at) {
+        let made = kernel.values_like(begun);
+        let made = made
+            .into_iter()
+            .filter(|name| !matches.iter().any(|(known, _)| known == name));
+        let made: Vec<_> = made.map(|name| (name, "instance".to_owned())).collect();
+        if matches.is_empty() && !made.is_empty() {
+            return Found {
+                start: at - begun.len(),
+                end: at,
+                matches: made,
+            };
+        }
+        if start == at - begun.len() {
+            matches.splice(0..0, made);
+        }
     }
     Found {
-        start: found.start,
-        end: found.end,
-        matches: found.matches,
+        start,
+        end,
+        matches,
     }
 }

@@ -58,6 +58,8 @@ pub(super) struct Analyst {
     line: Mutex<Option<Line>>,
     /// The process, for whoever ends it while it is busy.
     process: Mutex<Option<u32>>,
+    /// It has read what it needs, so that answers come soon.
+    ready: AtomicBool,
     /// No process is started any more.
     ended: AtomicBool,
 }
@@ -76,6 +78,7 @@ impl Analyst {
             library_path,
             line: Mutex::new(None),
             process: Mutex::new(None),
+            ready: AtomicBool::new(false),
             ended: AtomicBool::new(false),
         })
     }
@@ -86,16 +89,24 @@ impl Analyst {
         for code in ["col(\"a\").al", "DataFrame::empty().la", "Da"] {
             let _ = self.ask(view, code, code.len(), false);
         }
+        self.ready.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether answers come soon.
+    pub(super) fn is_ready(&self) -> bool {
+        self.ready.load(Ordering::SeqCst)
     }
 
     /// What could stand at byte `cursor` of `code`.
     pub(super) fn complete(&self, view: &View, code: &str, cursor: usize) -> Completions {
-        self.ask(view, code, cursor, false)
-            .map_or_else(Completions::default, |answer| Completions {
-                start: answer.start,
-                end: answer.end,
-                matches: answer.matches,
-            })
+        let answer = self.ask(view, code, cursor, false);
+        // One that had ended has been started again.
+        self.ready.store(answer.is_some(), Ordering::SeqCst);
+        answer.map_or_else(Completions::default, |answer| Completions {
+            start: answer.start,
+            end: answer.end,
+            matches: answer.matches,
+        })
     }
 
     /// What is known about the name at byte `cursor` of `code`.

@@ -1,5 +1,7 @@
 //! What the session knows by itself, without rust-analyzer: its variables, and the columns of its frames.
 
+use mlk8s_catalog::complete::Frames;
+
 use super::notes::{self, Variable};
 use super::{Completions, Documentation, View};
 
@@ -51,6 +53,47 @@ pub(super) fn columns(view: &View, code: &str, cursor: usize) -> Option<Completi
             .map(|name| (name, "column".to_owned()))
             .collect(),
     })
+}
+
+/// The beginning of a name that ends at byte `at`, where a name of the session can stand: behind no dot and no `::`, and in no
+/// text or comment.
+pub(crate) fn begun(code: &str, at: usize) -> Option<&str> {
+    let before = &code[..at];
+    let part = |c: char| c == '_' || c.is_alphanumeric();
+    let start = before.trim_end_matches(part).len();
+    let begun = &before[start..];
+    let line = before[..start].rsplit('\n').next().unwrap_or_default();
+    let is_text = line.matches('"').count() % 2 == 1 || line.contains("//");
+    let is_of_another = line.ends_with(['.', ':', '\'', '!']) && !line.ends_with("..");
+    let is_name = begun.starts_with(|c: char| !c.is_numeric());
+    (is_name && !is_text && !is_of_another).then_some(begun)
+}
+
+/// Variables of the session, where the name of one may be what is typed.
+pub(super) fn variables(view: &View, code: &str, cursor: usize) -> Option<Completions> {
+    let begun = begun(code, cursor)?;
+    let names = view.variables.keys().filter(|name| name.starts_with(begun));
+    let matches: Vec<_> = names
+        .map(|name| (name.clone(), "instance".to_owned()))
+        .collect();
+    (!matches.is_empty()).then(|| Completions {
+        start: cursor - begun.len(),
+        end: cursor,
+        matches,
+    })
+}
+
+/// The frames of the session and their columns.
+pub(super) fn frames(view: &View) -> Frames {
+    let of = |variable: &Variable| {
+        let columns = variable.about["columns"].as_array()?;
+        let names = columns.iter().filter_map(|column| column["name"].as_str());
+        Some(names.map(str::to_owned).collect::<Vec<_>>())
+    };
+    let frames = view.variables.iter();
+    frames
+        .filter_map(|(name, variable)| Some((name.clone(), of(variable)?)))
+        .collect()
 }
 
 /// The identifier around byte `at`.
@@ -115,6 +158,29 @@ mod tests {
         assert_eq!(found("df.column(\"co").unwrap(), ["count"]);
         assert_eq!(found("println!(\"c"), None);
         assert_eq!(found("col(\"city\").a"), None);
+    }
+
+    #[test]
+    fn variables_are_offered_where_a_name_can_begin() {
+        let mut view = View::default();
+        for name in ["sales", "sum_of_all", "n"] {
+            view.variables.insert(name.to_owned(), Variable::default());
+        }
+        let found = |code: &str| {
+            let found = variables(&view, code, code.len());
+            found.map_or_else(Vec::new, |found| {
+                assert!("sn".contains(&code[found.start..=found.start]), "{code}");
+                found.matches.into_iter().map(|(name, _)| name).collect()
+            })
+        };
+        assert_eq!(found("let x = s"), ["sales", "sum_of_all"]);
+        assert_eq!(found("f(sal"), ["sales"]);
+        assert_eq!(found("0..n"), ["n"]);
+        for none in [
+            "sales.s", "std::s", "\"s", "// s", "4", "let x = ", "'s", "x",
+        ] {
+            assert!(found(none).is_empty(), "{none}");
+        }
     }
 
     #[test]

@@ -15,7 +15,7 @@ mod diagnostic;
 mod evaluator;
 mod failure;
 mod hearing;
-mod lookup;
+pub(crate) mod lookup;
 mod notes;
 mod prelude;
 mod process;
@@ -31,6 +31,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use mlk8s_catalog::call::Cancel;
+use mlk8s_catalog::complete::Frames;
 use mlk8s_catalog::session::Import;
 use serde_json::{Map, Value};
 
@@ -196,11 +197,30 @@ impl Language {
         if let Some(columns) = lookup::columns(&view, code, cursor) {
             return columns;
         }
+        if let Some(variables) = self.known(&view, code, cursor) {
+            return variables;
+        }
         self.analyst
             .get()
             .map_or_else(Completions::default, |analyst| {
                 analyst.complete(&view, code, cursor)
             })
+    }
+
+    /// Whether what could stand at byte `cursor` is told without asking rust-analyzer.
+    pub(crate) fn knows_at_once(&self, code: &str, cursor: usize) -> bool {
+        self.known(&self.view(), code, cursor).is_some()
+    }
+
+    /// Variables that could stand there, until rust-analyzer has read its sources, which takes a while.
+    fn known(&self, view: &View, code: &str, cursor: usize) -> Option<Completions> {
+        let is_ready = self.analyst.get().is_some_and(|analyst| analyst.is_ready());
+        (!is_ready).then(|| lookup::variables(view, code, cursor))?
+    }
+
+    /// The frames among the variables, and their columns.
+    pub(crate) fn frames(&self) -> Frames {
+        lookup::frames(&self.view())
     }
 
     /// What is known about the name at byte `cursor` of `code`.

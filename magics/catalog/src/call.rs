@@ -24,6 +24,8 @@ pub struct Call<'a> {
     /// The Arrow file of a variable of Rust cells that is a table, by its name; `None` when there is no such variable,
     /// an error when it is no table.
     pub frame: &'a dyn Fn(&str) -> Option<Result<PathBuf, String>>,
+    /// Names of the variables of Rust cells that are frames.
+    pub frames: &'a dyn Fn() -> Vec<String>,
 }
 
 /// A flag that the interrupt of a frontend raises.

@@ -11,7 +11,8 @@ use polars::prelude::{
 
 use crate::call::Call;
 use crate::error::{ErrorKind, MagicError};
-use crate::session::Value;
+use crate::near;
+use crate::session::{Session, Value};
 
 /// Endings of files that are tables.
 const ENDINGS: [&str; 5] = ["parquet", "arrow", "ipc", "csv", "tsv"];
@@ -99,7 +100,7 @@ impl Source {
             Some(Value::Rows(rows)) => return Ok(Source::Rows(Arc::clone(rows))),
             Some(Value::Documents(corpus)) => return Ok(Source::Documents(Arc::clone(corpus))),
             Some(other @ (Value::Graph { .. } | Value::Text(_) | Value::Clusters(_))) => {
-                let message = format!("`{name}` is {}, not a table", other.sort());
+                let message = format!("`{name}` holds {}, not a table", other.sort());
                 return Err(MagicError::new(ErrorKind::Input, message).with_hint(
                     "documents, frames, vectors and files ending in .parquet, .arrow or .csv have rows",
                 ));
@@ -116,9 +117,7 @@ impl Source {
             }
             None => match call.session.value(name) {
                 Some(Value::Frame(path)) => Ok(Source::Frame(mlk8s_values::read_frame(path)?)),
-                _ => Err(call
-                    .session
-                    .unknown(name, "a table", "%corpus DIR --as NAME")),
+                _ => Err(unknown(name, call)),
             },
         }
     }
@@ -136,6 +135,32 @@ impl Source {
             }
         }
     }
+}
+
+/// No table is called `name`: those that there are, and what else is one.
+fn unknown(name: &str, call: &Call) -> MagicError {
+    let of_magics = call.session.names().filter(|(_, sort)| is_table(sort));
+    let mut known: Vec<String> = of_magics.map(|(name, _)| name.to_owned()).collect();
+    known.extend((call.frames)());
+    known.sort();
+    known.dedup();
+    let meant = near::names(name, known.iter().map(String::as_str));
+    let mut hint = match meant.first() {
+        Some(meant) => format!("did you mean `{meant}`? "),
+        None => String::new(),
+    };
+    if !known.is_empty() {
+        let known: Vec<String> = known.iter().map(|name| format!("`{name}`")).collect();
+        hint += &format!("there is {}; ", known.join(", "));
+    }
+    hint += "a DataFrame of a Rust cell is a table, a file such as `data.csv`, and what `%corpus` reads";
+    let message = format!("nothing is called `{name}`, and a table is needed here");
+    MagicError::new(ErrorKind::NotFound, message).with_hint(hint)
+}
+
+/// Whether a value of this sort has rows.
+pub(crate) fn is_table(sort: &str) -> bool {
+    !["a graph", "a text", "groups of rows"].contains(&sort)
 }
 
 /// The table in a file.
@@ -168,6 +193,28 @@ fn file(path: &Path) -> Result<Source, MagicError> {
     Ok(Source::File(path.to_owned(), Box::new(lazy)))
 }
 
+/// Columns of the table called `name`, as far as they can be told without reading it.
+pub(crate) fn known_columns(name: &str, session: &Session) -> Vec<String> {
+    let named = |columns: &[Column]| columns.iter().map(|c| c.name().to_string()).collect();
+    let path = match session.value(name) {
+        Some(Value::Documents(_)) => {
+            let empty = crate::all::documents_frame(&[]);
+            return empty.map_or_else(|_| Vec::new(), |frame| named(frame.columns()));
+        }
+        Some(Value::Rows(rows)) => return rows.names.clone(),
+        Some(Value::Frame(path)) => path.clone(),
+        Some(Value::Graph { .. } | Value::Text(_) | Value::Clusters(_)) => return Vec::new(),
+        None => session.resolve(Path::new(name)),
+    };
+    match file(&path) {
+        Ok(Source::File(_, mut lazy)) => lazy.collect_schema().map_or_else(
+            |_| Vec::new(),
+            |schema| schema.iter_names().map(ToString::to_string).collect(),
+        ),
+        _ => Vec::new(),
+    }
+}
+
 /// The columns of `frame` that `wanted` names, in that order; all where it names none.
 pub(crate) fn chosen(frame: &DataFrame, wanted: &[String]) -> Result<Vec<Column>, MagicError> {
     if wanted.is_empty() {
@@ -182,14 +229,16 @@ pub(crate) fn chosen(frame: &DataFrame, wanted: &[String]) -> Result<Vec<Column>
 /// The column called `name`.
 pub(crate) fn column<'a>(frame: &'a DataFrame, name: &str) -> Result<&'a Column, MagicError> {
     frame.column(name).map_err(|_| {
-        let known: Vec<String> = frame
-            .get_column_names()
-            .iter()
-            .take(20)
-            .map(|name| format!("`{name}`"))
-            .collect();
+        let names = frame.get_column_names();
+        let meant = near::names(name, names.iter().map(|name| name.as_str()));
+        let meant = match meant.first() {
+            Some(meant) => format!("did you mean `{meant}`? "),
+            None => String::new(),
+        };
+        let known = names.iter().take(20).map(|name| format!("`{name}`"));
+        let known: Vec<String> = known.collect();
         MagicError::new(ErrorKind::NotFound, format!("there is no column `{name}`"))
-            .with_hint(format!("there are {}", known.join(", ")))
+            .with_hint(format!("{meant}there are {}", known.join(", ")))
     })
 }
 

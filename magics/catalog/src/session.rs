@@ -296,6 +296,11 @@ impl Session {
         }
     }
 
+    /// All values by name.
+    pub fn values(&self) -> &BTreeMap<String, Value> {
+        &self.values
+    }
+
     /// Names and sorts of all values.
     pub fn names(&self) -> impl Iterator<Item = (&str, &'static str)> {
         self.values
