@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use clap::Parser;
+use clap::error::ErrorKind as ErrorWas;
 
 use crate::call::Call;
 use crate::error::{ErrorKind, MagicError};
@@ -139,6 +140,7 @@ fn parse_and_run<M: Magic>(
 /// Turns clap's report into our form: the first line says what failed, the rest what to type, as in a cell.
 fn usage_error(error: &clap::Error, typed: &str) -> MagicError {
     let report = error.to_string();
+    let is_without_verb = error.kind() == ErrorWas::DisplayHelpOnMissingArgumentOrSubcommand;
     let report = report.strip_prefix("error: ").unwrap_or(&report);
     let (message, rest) = report.split_once("\n\n").unwrap_or((report, ""));
     let lines = rest.lines().map(str::trim).filter(|line| {
@@ -149,6 +151,10 @@ fn usage_error(error: &clap::Error, typed: &str) -> MagicError {
         .map(|line| line.strip_prefix("tip: ").unwrap_or(line).to_owned())
         .collect();
     hint.push(format!("`{typed} --help` tells more"));
+    if is_without_verb {
+        let message = format!("`{typed}` alone says not what to do: a command is missing");
+        return MagicError::new(ErrorKind::Usage, message).with_hint(hint.join("\n"));
+    }
     MagicError::new(ErrorKind::Usage, message.trim()).with_hint(hint.join("\n"))
 }
 
