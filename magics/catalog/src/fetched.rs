@@ -54,7 +54,10 @@ fn elsewhere(wanted: &str, call: &Call) -> Result<Reference, MagicError> {
     let says_where = wanted.contains([':', '@']);
     let n_slashes = wanted.matches('/').count();
     let is_path = wanted.starts_with(['.', '/', '~']) || (!says_where && n_slashes > 1);
-    if is_path || (!says_where && n_slashes == 1 && !near.meant.is_empty()) {
+    let known = models_here(call.session);
+    let is_mistyped =
+        n_slashes == 1 && !near.meant.is_empty() && !known.iter().any(|n| n == wanted);
+    if is_path || (!says_where && is_mistyped) {
         let message = format!("`{wanted}` is not here: there is no such directory or file");
         let mut hint = near.hint();
         if !is_path {
@@ -67,7 +70,6 @@ fn elsewhere(wanted: &str, call: &Call) -> Result<Reference, MagicError> {
     }
     wanted.parse::<Reference>().map_err(|error| {
         let error = MagicError::from(error);
-        let known = models_here(call.session);
         let mut meant = near::names(wanted, known.iter().map(String::as_str));
         meant.extend(near.meant.iter().cloned());
         meant.dedup();

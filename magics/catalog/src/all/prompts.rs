@@ -116,7 +116,7 @@ impl Magic for Prompts {
                 self.name
             )
         };
-        Ok(Listed(View::Table(Table {
+        let table = Table {
             title: "prompts".to_owned(),
             columns: vec![
                 Column::text("when"),
@@ -131,7 +131,8 @@ impl Magic for Prompts {
             ],
             rows: rows.iter().map(shown).collect(),
             note,
-        })))
+        };
+        Ok(Listed(View::Table(without_empty(table, &["cost", "mark"]))))
     }
 }
 
@@ -220,12 +221,8 @@ fn shown(row: &Row) -> Vec<String> {
         Status::Cached => "from the cache".to_owned(),
         Status::Stopped => "stopped".to_owned(),
     };
-    let when = chrono::DateTime::from_timestamp_millis(row.at).unwrap_or_default();
     vec![
-        when.with_timezone(&chrono::Local)
-            // One word, which is not broken.
-            .format("%m-%d\u{a0}%H:%M")
-            .to_string(),
+        moment(row.at),
         // A model of this machine is called as its endpoint is.
         if row.model == row.endpoint {
             row.model.clone()
@@ -244,6 +241,38 @@ fn shown(row: &Row) -> Vec<String> {
         },
         row.id[row.id.len().saturating_sub(DIGITS)..].to_owned(),
     ]
+}
+
+/// The time of a call today, else its day: one word, which is not broken.
+fn moment(at_ms: i64) -> String {
+    let at = chrono::DateTime::from_timestamp_millis(at_ms).unwrap_or_default();
+    let (at, now) = (at.with_timezone(&chrono::Local), chrono::Local::now());
+    let form = if at.date_naive() == now.date_naive() {
+        "%H:%M"
+    } else {
+        "%b\u{a0}%-d"
+    };
+    at.format(form).to_string()
+}
+
+/// The table without those of its columns `names` in which there is nothing to see.
+fn without_empty(mut table: Table, names: &[&str]) -> Table {
+    for name in names {
+        let Some(at) = table.columns.iter().position(|column| column.name == *name) else {
+            continue;
+        };
+        if table
+            .rows
+            .iter()
+            .all(|row| ["", "$0"].contains(&row[at].as_str()))
+        {
+            table.columns.remove(at);
+            for row in &mut table.rows {
+                row.remove(at);
+            }
+        }
+    }
+    table
 }
 
 /// The ledger as a frame: one row for each attempt.
@@ -287,5 +316,36 @@ fn frame(rows: &[Row]) -> PolarsResult<DataFrame> {
 impl ToView for Listed {
     fn to_view(&self) -> View {
         self.0.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_without_anything_are_left_out() {
+        let row = |cost: &str, mark: &str| ["a", cost, mark].map(str::to_owned).to_vec();
+        let table = |rows| Table {
+            columns: ["model", "cost", "mark"].map(Column::text).to_vec(),
+            rows,
+            ..Table::default()
+        };
+        let left = |rows| without_empty(table(rows), &["cost", "mark"]).rows;
+        assert_eq!(left(vec![row("$0", ""), row("$0", "")]), [["a"], ["a"]]);
+        assert_eq!(
+            left(vec![row("$0", ""), row("$1", "")]),
+            [["a", "$0"], ["a", "$1"]]
+        );
+    }
+
+    #[test]
+    fn a_moment_is_one_word() {
+        let now = chrono::Local::now();
+        assert_eq!(
+            moment(now.timestamp_millis()),
+            now.format("%H:%M").to_string()
+        );
+        assert!(!moment(86_400_000).contains([' ', '-']));
     }
 }

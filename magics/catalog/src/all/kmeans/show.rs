@@ -11,6 +11,8 @@ use crate::names::ValueName;
 use crate::rows::{Points, Rows, shortened};
 use crate::view::{Column, Table, ToView, View};
 
+/// Numbers of groups that an axis names one by one.
+const TICKS: usize = 14;
 /// Rows that the axes of the map are computed of.
 const MAPPED: usize = 20_000;
 /// Dots of the map.
@@ -270,12 +272,18 @@ fn chosen(scan: &scan::Scan, k: usize) -> String {
 /// Inertia and silhouette over the number of groups.
 fn curves(scan: &scan::Scan) -> [Value; 2] {
     let ks: Vec<usize> = scan.tried.iter().map(|tried| tried.k).collect();
+    // There are no groups and a half.
+    let ticks = if ks.len() <= TICKS {
+        json!(ks)
+    } else {
+        Value::Null
+    };
     let curve = |name: &str, values: Vec<Value>| {
         json!({
             "data": [{ "type": "scatter", "mode": "lines+markers", "name": name, "x": ks, "y": values }],
             "layout": {
                 "title": { "text": format!("{name} by number of groups") }, "height": 260,
-                "xaxis": { "title": { "text": "groups" } }, "yaxis": { "title": { "text": name } },
+                "xaxis": { "title": { "text": "groups" }, "tickvals": ticks }, "yaxis": { "title": { "text": name } },
             },
         })
     };

@@ -11,6 +11,8 @@ use crate::session::Session;
 
 /// Titles that are named before the rest is only counted.
 const NAMED: usize = 3;
+/// Items that are looked at for one of the same file.
+const LOOKED_AT: usize = 10_000;
 
 /// What an index has, seen from the items that are to be in it.
 pub(super) struct Old {
@@ -43,7 +45,7 @@ impl Old {
             return Ok(());
         }
         let sources: BTreeSet<&str> = items.iter().map(|item| item.source.as_str()).collect();
-        for id in &self.gone {
+        for id in self.gone.iter().take(LOOKED_AT) {
             let source = index.get(id)?.map(|item| item.source).unwrap_or_default();
             // An edited file is another text, and yet the same document.
             if !source.is_empty() && sources.contains(source.as_str()) {
