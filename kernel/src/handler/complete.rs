@@ -92,9 +92,10 @@ fn in_rust(kernel: &Kernel, code: &str, at: usize) -> Found {
     let code = cell::without_magics(code);
     let found = kernel.language.complete(&code, at);
     let mut matches = found.matches;
-    let (start, end) = match matches.is_empty() {
-        true => (at, at),
-        false => (found.start, found.end),
+    let (start, end) = if matches.is_empty() {
+        (at, at)
+    } else {
+        (found.start, found.end)
     };
     // What magics have made is a variable from the next cell on, and rust-analyzer has not heard of it yet.
     if let Some(begun) = lookup::begun(&code, at) {

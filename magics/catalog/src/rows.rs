@@ -151,7 +151,7 @@ fn unknown(name: &str, call: &Call) -> MagicError {
     };
     if !known.is_empty() {
         let known: Vec<String> = known.iter().map(|name| format!("`{name}`")).collect();
-        hint += &format!("there is {}; ", known.join(", "));
+        hint.extend(["there is ", &known.join(", "), "; "]);
     }
     hint += "a DataFrame of a Rust cell is a table, a file such as `data.csv`, and what `%corpus` reads";
     let message = format!("nothing is called `{name}`, and a table is needed here");

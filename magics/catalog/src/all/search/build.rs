@@ -25,6 +25,10 @@ const PART: usize = 512;
 
 /// Make an index, or bring one up to date
 #[derive(Debug, Args)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag that can be typed"
+)]
 pub(super) struct Build {
     /// Documents, a frame, or a file that ends in .parquet, .arrow or .csv
     #[arg(value_name = "TEXTS")]

@@ -58,10 +58,10 @@ impl Old {
             self.titles(index)?,
             items.len()
         );
-        Err(MagicError::new(ErrorKind::Usage, message).with_hint(format!(
+        Err(MagicError::new(ErrorKind::Usage, message).with_hint(
             "`--add` adds these to it, `--replace` puts these in its place, `--as NAME` makes another index beside it; \
-             `%search list` shows all"
-        )))
+             `%search list` shows all",
+        ))
     }
 
     /// Whether some of `items` would take the place of what is there.
@@ -93,7 +93,8 @@ impl Old {
                 titles.push(title);
             }
             if titles.len() > NAMED {
-                titles[NAMED] = "…".to_owned();
+                titles.truncate(NAMED);
+                titles.push("…".to_owned());
                 break;
             }
         }
@@ -129,12 +130,11 @@ impl Waiting {
         } else {
             None
         };
-        let index = match left {
-            Some(left) => left,
-            None => {
-                forget(&dir)?;
-                Index::create(&dir, settings)?
-            }
+        let index = if let Some(left) = left {
+            left
+        } else {
+            forget(&dir)?;
+            Index::create(&dir, settings)?
         };
         Ok(Waiting { dir, index })
     }
