@@ -1,11 +1,11 @@
 //! `build cuda`: the program that runs models on GPUs, made on a machine that need not have one.
 //!
-//! NVIDIA's compiler comes as Python packages. The driver's library and cuBLAS come with no package that is small, so
-//! that programs are linked with stand-ins: libraries of the same names with the functions that the bindings declare. On
-//! a machine with a GPU the program finds the real ones.
+//! NVIDIA's compiler comes as Python packages. The driver's library and cuBLAS come with no package that is small, and a
+//! program that is linked with them does not start where they are missing, so that programs are linked with stand-ins:
+//! libraries of the same names with the functions that the bindings declare, which pass calls on to the real ones.
 
-use std::collections::BTreeSet;
-use std::fmt::Write as _;
+mod forward;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -22,17 +22,8 @@ use crate::{doctor, process, python, settings};
 const VERSION: &str = "13000";
 /// GPUs whose code is in the program; for newer ones the driver compiles what is there for these.
 const COMPUTE: &str = "80";
-/// Libraries that stand-ins are made for: their folder in the bindings, name, name at run time, and what the functions
-/// return, which is "no device" for the driver and "not initialised" for the others.
-const LIBRARIES: [(&str, &str, &str, u32); 5] = [
-    ("driver", "cuda", "libcuda.so.1", 100),
-    ("cublas", "cublas", "libcublas.so.13", 1),
-    ("cublaslt", "cublasLt", "libcublasLt.so.13", 1),
-    ("curand", "curand", "libcurand.so.10", 1),
-    ("nvrtc", "nvrtc", "libnvrtc.so.13", 1),
-];
-/// Where the program, and the libraries that it loads, look for the real ones. NVRTC opens its builtins by itself, for which
-/// the newer kind of entry, RUNPATH, does not count.
+/// Where the program, and the libraries that it loads, look for the real ones, at run time. NVRTC opens its builtins by
+/// itself, for which the newer kind of entry, RUNPATH, does not count.
 const SEARCHED: &str = "-Wl,--disable-new-dtags,-rpath,$ORIGIN/cuda:/usr/local/cuda/lib64";
 /// The compiler, with more kinds of GPU for what becomes machine code at once.
 const WRAPPER: &str = "\
@@ -86,7 +77,8 @@ fn cuda(places: &Places, say: &mut Say) -> Result<()> {
 fn complete(toolkit: &Path) -> Result<()> {
     let links = [
         ("lib64", "lib"),
-        ("lib/libcudart.so", "libcudart.so.13"),
+        // Linked into the program: it looks for the driver by itself.
+        ("lib/libcudart.a", "libcudart_static.a"),
         ("lib/libnvvm.so", "libnvvm.so.4"),
     ];
     for (link, to) in links {
@@ -95,6 +87,11 @@ fn complete(toolkit: &Path) -> Result<()> {
             std::os::unix::fs::symlink(to, link)?;
         }
     }
+    // An earlier version has made it, and linkers would prefer it.
+    let shared = toolkit.join("lib/libcudart.so");
+    if shared.is_symlink() {
+        fs::remove_file(shared)?;
+    }
     let wrapper = toolkit.join("bin/nvcc-more");
     fs::write(&wrapper, WRAPPER)?;
     let mut mode = fs::metadata(&wrapper)?.permissions();
@@ -102,48 +99,33 @@ fn complete(toolkit: &Path) -> Result<()> {
     Ok(fs::set_permissions(&wrapper, mode)?)
 }
 
-/// Libraries to link with, in `stubs`, and under the names of run time in `stubs-rt`, where the program can be started
-/// without a driver.
+/// Libraries to link with, in `stubs`.
 fn stand_ins(places: &Places, lib: &Path) -> Result<()> {
     let bindings = bindings(places)?;
-    let (stubs, at_run_time) = (lib.join("stubs"), lib.join("stubs-rt"));
+    let stubs = lib.join("stubs");
+    // What an earlier version has made, such as shared libraries, must not be found.
+    if stubs.exists() {
+        fs::remove_dir_all(&stubs)?;
+    }
     fs::create_dir_all(&stubs)?;
-    fs::create_dir_all(&at_run_time)?;
-    for (folder, name, run_time, code) in LIBRARIES {
-        let declared = bindings.join("src").join(folder).join("sys/mod.rs");
+    for library in &forward::LIBRARIES {
+        let declared = bindings.join("src").join(library.folder).join("sys/mod.rs");
         let text = fs::read_to_string(&declared)
             .with_context(|| format!("reading `{}`", declared.display()))?;
-        let source = stubs.join(format!("{name}.c"));
-        fs::write(&source, functions(&text, code))?;
-        let library = stubs.join(format!("lib{name}.so"));
+        let name = library.name;
+        let (source, object) = (
+            stubs.join(format!("{name}.c")),
+            stubs.join(format!("{name}.o")),
+        );
+        fs::write(&source, forward::source(library, &text))?;
         let mut command = Command::new(settings::c_compiler());
-        command
-            .args(["-shared", "-fPIC", "-O1"])
-            .arg(format!("-Wl,-soname,{run_time}"))
-            .arg("-o")
-            .args([&library, &source]);
-        process::output(&mut command)?;
-        fs::copy(&library, at_run_time.join(run_time))?;
+        command.args(["-c", "-fPIC", "-O2", "-o"]);
+        process::output(command.args([&object, &source]))?;
+        let mut command = Command::new("ar");
+        command.arg("rcs").arg(stubs.join(format!("lib{name}.a")));
+        process::output(command.arg(&object))?;
     }
     Ok(())
-}
-
-/// C functions of all names that the bindings declare.
-fn functions(declared: &str, code: u32) -> String {
-    let mut names = BTreeSet::new();
-    for rest in declared.split("fn ").skip(1) {
-        let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_');
-        let name = &rest[..end.unwrap_or(rest.len())];
-        let of_nvidia = name.starts_with("cu") || name.starts_with("nvrtc");
-        if of_nvidia && rest[name.len()..].starts_with('(') {
-            names.insert(name);
-        }
-    }
-    names.iter().fold(String::new(), |mut text, name| {
-        // Writing to a text cannot fail.
-        let _ = writeln!(text, "int {name}(void) {{ return {code}; }}");
-        text
-    })
 }
 
 /// Where cargo keeps the source of the bindings.
@@ -199,26 +181,8 @@ fn compile(places: &Places, say: &mut Say, toolkit: &Path) -> Result<()> {
     fs::copy(target.join("debug/mlk8s-worker"), &program)
         .with_context(|| format!("copying to `{}`", program.display()))?;
     let mut start = process::clean_command(&program);
-    start
-        .arg("--version")
-        .env("LD_LIBRARY_PATH", toolkit.join("lib/stubs-rt"));
-    let version = process::output(&mut start).context("starting what was built")?;
+    let version = process::output(start.arg("--version")).context("starting what was built")?;
     let done = format!("built `{}`: {}", places.short(&program), version.trim());
     say.done("build cuda", &done, started.elapsed());
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn functions_are_those_that_the_bindings_declare() {
-        let declared = "pub unsafe fn cuInit(Flags: u32) -> CUresult {\n  type _F = unsafe extern \"C\" fn(u32);\n\
-                        fn cuInit(Flags: u32);\n fn nvrtcVersion(a: *mut i32);\n fn culib() -> &'static L;\n fn load<F>(a: u8);";
-        assert_eq!(
-            functions(declared, 100),
-            "int cuInit(void) { return 100; }\nint culib(void) { return 100; }\nint nvrtcVersion(void) { return 100; }\n"
-        );
-    }
 }
