@@ -7,6 +7,7 @@
 
 mod activation;
 mod attention;
+mod card;
 mod layers;
 mod linear;
 mod norm;
@@ -19,6 +20,7 @@ mod tile;
 
 pub(crate) use activation::Activation;
 pub(crate) use attention::{Heads, Sight};
+pub(crate) use card::open as open_card;
 pub(crate) use layers::{Halt, Layers};
 pub(crate) use linear::{Finish, Linear};
 pub(crate) use norm::LayerNorm;

@@ -27,7 +27,7 @@ use tokens::Tokens;
 use transformer::Transformer;
 use weights::Weights;
 
-use crate::compute::Layers;
+use crate::compute::{Layers, open_card};
 use crate::error::EngineError;
 use crate::watch::Watch;
 
@@ -119,11 +119,8 @@ impl Encoder {
     ///
     /// Its rows differ in the last bits from those of the processor, and may from one batch to another.
     pub fn on_gpu(self, number: usize) -> Result<Self, EngineError> {
-        let placed = Device::new_cuda_with_stream(number).and_then(|device| self.moved(&device));
-        placed.map_err(|error| EngineError::NoGpu {
-            number,
-            what: error.to_string(),
-        })
+        let placed = open_card(number).and_then(|device| self.moved(&device));
+        placed.map_err(|error| no_gpu(number, &error))
     }
 
     /// The same encoder, with its layers on `device`.
@@ -271,6 +268,22 @@ impl Encoder {
                 pool::normalise(row);
             }
         }
+    }
+}
+
+/// Opens the GPU of this number and leaves it; an error where there is none that can be used.
+#[cfg(feature = "cuda")]
+pub fn try_gpu(number: usize) -> Result<(), EngineError> {
+    let opened = open_card(number).and_then(|device| device.synchronize());
+    opened.map_err(|error| no_gpu(number, &error))
+}
+
+fn no_gpu(number: usize, error: &candle_core::Error) -> EngineError {
+    let what = error.to_string();
+    EngineError::NoGpu {
+        number,
+        // Without the trace of calls.
+        what: what.lines().next().unwrap_or_default().to_owned(),
     }
 }
 

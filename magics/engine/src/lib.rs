@@ -9,6 +9,8 @@ mod error;
 mod thumbnail;
 mod watch;
 
+#[cfg(feature = "cuda")]
+pub use embedding::try_gpu;
 pub use embedding::{Embeddings, Encoder, EncoderInfo, Family, Pooling};
 pub use error::EngineError;
 pub use thumbnail::thumbnail;
