@@ -34,19 +34,20 @@ const KINDS: [(&str, Precision, Precision, f32, f32); 4] = [
 ];
 
 /// Checks all families; says whether everything is as it must be.
-pub(crate) fn run(out: &mut dyn Write) -> Result<bool, Failure> {
+pub(crate) fn run(device: Device, out: &mut dyn Write) -> Result<bool, Failure> {
     let folder = std::env::temp_dir().join(format!("mlk8s-engine-card-{}", std::process::id()));
-    let done = families_in(&folder, out);
+    let done = families_in(&folder, device, out);
     std::fs::remove_dir_all(&folder)?;
     done
 }
 
-fn families_in(folder: &Path, out: &mut dyn Write) -> Result<bool, Failure> {
+fn families_in(folder: &Path, device: Device, out: &mut dyn Write) -> Result<bool, Failure> {
     let mut good = true;
     for model in families() {
         model.write(folder, Stored::F32)?;
         for (name, on_card, on_processor, worst, middle) in KINDS {
-            let errors = errors(folder, &model, on_card, on_processor);
+            let card = decoder(folder, on_card, device);
+            let errors = card.and_then(|card| errors(folder, &model, card, on_processor));
             let (verdict, numbers) = match errors {
                 Ok(mut errors) => {
                     errors.sort_by(f32::total_cmp);
@@ -88,10 +89,9 @@ fn decoder(
 fn errors(
     folder: &Path,
     model: &Model,
-    on_card: Precision,
+    mut card: Box<dyn Forward>,
     on_processor: Precision,
 ) -> Result<Vec<f32>, Failure> {
-    let mut card = decoder(folder, on_card, Device::Cuda(0))?;
     let mut processor = decoder(folder, on_processor, Device::Cpu)?;
     let mut errors = Vec::new();
     for batch in batches(model.vocabulary() as u32) {

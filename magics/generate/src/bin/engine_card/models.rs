@@ -138,6 +138,19 @@ pub(crate) fn eight_billion() -> Model {
     }
 }
 
+/// What stands for it in a rehearsal.
+pub(crate) fn small() -> Model {
+    let sizes = json!({
+        "vocab_size": 2048, "hidden_size": 256, "intermediate_size": 512, "num_hidden_layers": 2,
+        "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 64, "max_position_embeddings": 40_960,
+        "rope_theta": 1_000_000.0, "rms_norm_eps": 1e-6,
+    });
+    Model {
+        name: "small",
+        config: config("qwen3", &sizes),
+    }
+}
+
 impl Model {
     /// Entries of a row of logits.
     pub(crate) fn vocabulary(&self) -> usize {

@@ -281,6 +281,14 @@ impl Launcher for Card {
 
     fn free(&self) -> Result<u64> {
         self.context.bind_to_thread().map_err(failed)?;
+        self.stream.synchronize().map_err(failed)?;
+        // What loading gave back, and the driver keeps, is free, too.
+        // SAFETY: the device is this context's.
+        unsafe {
+            let pool = driver::device::get_default_mem_pool(self.context.cu_device());
+            let trimmed = pool.and_then(|pool| sys::cuMemPoolTrimTo(pool, 0).result());
+            trimmed.map_err(failed)?;
+        }
         let (free, _) = self.context.mem_get_info().map_err(failed)?;
         Ok(free as u64)
     }

@@ -1,18 +1,36 @@
 //! Kernels compiled for the card at hand, by NVRTC, when a model is loaded.
 //!
-//! A second or two each time, and in return neither a compiler of NVIDIA's nor a list of cards is needed to build the
-//! program, and a card that came after it gets code of its own.
+//! A second or two for each kind of model, and in return neither a compiler of NVIDIA's nor a list of cards is needed to
+//! build the program, and a card that came after it gets code of its own.
 #![expect(unsafe_code, reason = "NVRTC is a C library")]
 
+use std::collections::HashMap;
 use std::ffi::CString;
+use std::sync::{Mutex, PoisonError};
 
 use candle_core::cuda_backend::cudarc::nvrtc::{result, sys};
 
 use crate::error::GenerateError;
 use crate::model::weights::model;
 
+/// What was compiled, by text and compute capability.
+type Images = HashMap<(String, (i32, i32)), Vec<u8>>;
+
 /// What the driver loads: machine code, or PTX (with its closing zero) where NVRTC does not know the card.
 pub(super) fn compiled(text: &str, compute: (i32, i32)) -> Result<Vec<u8>, GenerateError> {
+    static DONE: Mutex<Option<Images>> = Mutex::new(None);
+    let mut done = DONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let done = done.get_or_insert_default();
+    let key = (text.to_owned(), compute);
+    if let Some(image) = done.get(&key) {
+        return Ok(image.clone());
+    }
+    let image = compile(text, compute)?;
+    done.insert(key, image.clone());
+    Ok(image)
+}
+
+fn compile(text: &str, compute: (i32, i32)) -> Result<Vec<u8>, GenerateError> {
     let architecture = architecture(compute);
     let failed = |log: &str| {
         model(format!(
