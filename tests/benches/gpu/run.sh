@@ -1,66 +1,73 @@
 #!/usr/bin/env bash
-# Checks and times the k-means on this machine's CUDA card, beside what else is installed; a Markdown table on stdout.
-# usage: run.sh [ROWSxDIMSxK …]       environment: ITERATIONS (5), PYTHON (python3), SECONDS_LEFT (540)
-# Status: 0 all checks hold, 1 a check fails, 3 no card. No part runs on when the time is over.
+# Checks and times the k-means on this machine's CUDA card, beside what else is installed; a Markdown table at the end.
+# usage: run.sh [PART …]      parts, in the order in which they are named: check, mlk8s, peers (all three)
+# environment: SHAPES (ROWSxDIMSxK …), ITERATIONS (5), and what common.sh reads
+# Status: 0 all checks hold, 1 a check fails or did not run, 3 no card. No part runs on when the time is over, and what was
+# found is in $RESULTS/kmeans.tsv as soon as it is known.
 set -uo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-python=${PYTHON:-python3}
-iterations=${ITERATIONS:-5}
-deadline=$(( $(date +%s) + ${SECONDS_LEFT:-540} ))
-[ $# -gt 0 ] || set -- 10000000x384x1024 1000000x128x1024 200000x64x100 500000x1024x4096
-log=$(mktemp)
-trap 'rm -f "$log"' EXIT
-
-# Folders with NVRTC and cuBLAS: ours, pip's, the toolkit's.
-folders=()
-if compgen -G "$here/lib/libnvrtc.so*" > /dev/null; then folders+=("$here/lib"); fi
-while IFS= read -r folder; do
-    if compgen -G "$folder/lib*.so*" > /dev/null; then folders+=("$folder"); fi
-done < <("$python" -c 'import site, sys, glob
-for root in site.getsitepackages() + [site.getusersitepackages()] + sys.path:
-    for name in ("cu13/lib", "cublas/lib", "cuda_nvrtc/lib"):
-        print(*glob.glob(f"{root}/nvidia/{name}"), sep="\n")' 2> /dev/null | awk 'NF && !seen[$0]++')
-for folder in /usr/local/cuda/lib64 /usr/local/cuda/targets/x86_64-linux/lib; do
-    if [ -d "$folder" ]; then folders+=("$folder"); fi
+name=kmeans
+# shellcheck source=common.sh
+source "$here/common.sh"
+[ $# -gt 0 ] || set -- check mlk8s peers
+for part in "$@"; do
+    case $part in
+        check | mlk8s | peers) ;;
+        *) echo "there is no part $part: check, mlk8s, peers" >&2; exit 2 ;;
+    esac
 done
-options=()
-for folder in ${folders[@]+"${folders[@]}"}; do options+=(--libraries "$folder"); done
+iterations=${ITERATIONS:-5}
+shapes=(10000000x384x1024 1000000x128x1024 500000x1024x4096 200000x64x100)
+if [ -n "${DEADLINE:-}" ]; then shapes=("${shapes[@]:1}"); fi # the first has had its turn
+if [ "${REHEARSAL:-0}" = 1 ]; then shapes=(20000x32x16 3000x100x10); fi
+if [ -n "${SHAPES:-}" ]; then read -ra shapes <<< "$SHAPES"; fi
 
-left() { local rest=$(( deadline - $(date +%s) )); if [ "$rest" -gt 0 ]; then echo "$rest"; else echo 0; fi; }
-bounded() { # runs a command for as long as there is time
-    local rest; rest=$(left)
-    if [ "$rest" -lt 5 ]; then printf 'missing\t%s\tthe time is over\n' "$1" >> "$log"; return 0; fi
-    shift
-    timeout "$rest" "$@" >> "$log" 2> >(tail -n 5 >&2)
+table() {
+    {
+        echo "## K-means on a CUDA card"
+        echo
+        awk -F'\t' '$1 == "device" && !n++ { print $2 ", " $3 ", " $4 }' "$log"
+        echo
+        echo "| check | precision | inertia against plain code | same bits twice | streamed alike | |"
+        echo "|---|---|---|---|---|---|"
+        awk -F'\t' '$1 == "check" { print "| " $2 " | " $3 " | " $4 " | " $6 " | " $7 " | " $5 " |" }' "$log"
+        echo
+        echo "| shape | system | ms an iteration | TFLOP/s | cuBLAS here, TFLOP/s | share | whole fit, s |"
+        echo "|---|---|---|---|---|---|---|"
+        awk -F'\t' '$1 == "time" { print "| " $2 " | " $3 " | " $4 " | " $5 " | " $6 " | " $7 " | " $8 " |" }' "$log"
+        remarks
+    } > "$results/$name.md"
+    cat "$results/$name.md"
 }
 
-bounded check "$here/kmeans_card" check ${options[@]+"${options[@]}"}
-status=$?
-if [ "$status" -eq 3 ]; then
-    awk -F'\t' '$1 == "unavailable" { print "no card: " $2 "; " $3 }' "$log"
-    exit 3
-fi
-for shape in "$@"; do
-    IFS=x read -r rows dims k <<< "$shape"
-    bounded "mlk8s $shape" "$here/kmeans_card" time "$rows" "$dims" "$k" "$iterations" ${options[@]+"${options[@]}"} \
-        || printf 'missing\tmlk8s %s\tit failed or the time is over\n' "$shape" >> "$log"
-    PYTHONPATH="$here/python${PYTHONPATH:+:$PYTHONPATH}" bounded "peers $shape" "$python" "$here/peers.py" "$rows" "$dims" "$k" "$iterations" \
-        || printf 'missing\tpeers %s\tthey failed or the time is over\n' "$shape" >> "$log"
+machine
+find_libraries
+options=(${place[@]+"${place[@]}"})
+for folder in ${libraries[@]+"${libraries[@]}"}; do
+    options+=(--libraries "$folder")
+    LD_LIBRARY_PATH=${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}$folder
 done
+export LD_LIBRARY_PATH
 
-echo "## K-means on a CUDA card"
-echo
-awk -F'\t' '$1 == "device" && !n++ { print $2 ", " $3 ", " $4 }' "$log"
-echo "$(date -u +%Y-%m-%d), $(nvidia-smi --query-gpu=driver_version --format=csv,noheader 2> /dev/null | head -n 1 | sed 's/^/driver /')"
-echo
-echo "| check | precision | inertia against plain code | same bits twice | streamed alike | |"
-echo "|---|---|---|---|---|---|"
-awk -F'\t' '$1 == "check" { print "| " $2 " | " $3 " | " $4 " | " $6 " | " $7 " | " $5 " |" }' "$log"
-echo
-echo "| shape | system | ms an iteration | TFLOP/s | cuBLAS here, TFLOP/s | share | whole fit, s |"
-echo "|---|---|---|---|---|---|---|"
-awk -F'\t' '$1 == "time" { print "| " $2 " | " $3 " | " $4 " | " $5 " | " $6 " | " $7 " | " $8 " |" }' "$log"
-echo
-awk -F'\t' '$1 == "missing" { print "- not measured: " $2 " (" $3 ")" } $1 == "note" { print "- " $2 } $1 == "error" { print "- error: " $2 }' "$log"
-# Checks that did not run hold nothing.
-if [ "$status" -ne 0 ] || ! grep -q '^check' "$log" || grep -q WRONG "$log"; then exit 1; fi
+trap table EXIT
+for part in "$@"; do
+    if [ "$part" = check ]; then
+        step "checks of the k-means" 120 "$here/kmeans_card" check "${options[@]}"
+        if [ $? -eq 3 ]; then
+            trap - EXIT
+            awk -F'\t' '$1 == "unavailable" { print "no card: " $2 "; " $3 }' "$log"
+            exit 3
+        fi
+        continue
+    fi
+    for shape in "${shapes[@]}"; do
+        IFS=x read -r rows dims k <<< "$shape"
+        if [ "$part" = mlk8s ]; then
+            step "mlk8s $shape" 90 "$here/kmeans_card" time "$rows" "$dims" "$k" "$iterations" "${options[@]}"
+        else
+            PYTHONPATH="$here/python${PYTHONPATH:+:$PYTHONPATH}" step "peers $shape" 90 \
+                "$python" "$here/peers.py" "$rows" "$dims" "$k" "$iterations" ${place[@]+"${place[@]}"}
+        fi
+    done
+done
+good "$log"

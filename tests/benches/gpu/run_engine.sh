@@ -1,59 +1,79 @@
 #!/usr/bin/env bash
-# Checks and times the decoder for GPUs on this machine's CUDA card; a Markdown table on stdout.
-# usage: run_engine.sh      environment: SECONDS_LEFT (540), FOLDER (a temporary one; takes 17 GB)
-# Status: 0 all checks hold, 1 a check fails, 3 no card. Targets that are missed are shown, and are no failure. No part
-# runs on when the time is over.
+# Checks and times the decoder and the encoders for GPUs on this machine's CUDA card; a Markdown table at the end.
+# usage: run_engine.sh [PART …]      parts, in the order in which they are named: check, encoders, time, texts, peers (all)
+#   check     logits of tiny decoders of every family against those of the processor
+#   encoders  vectors of encoders of every family against those of the processor
+#   time      a random model of 8 billion weights: tokens a second
+#   texts     texts a second through encoders
+#   peers     the same encoders in transformers on torch, where that is installed: vectors and texts a second
+# environment: FOLDER (a temporary one; takes 20 GB), and what common.sh reads
+# Status: 0 all checks hold, 1 a check fails or did not run, 3 no card. Targets that are missed are shown, and are no
+# failure. No part runs on when the time is over, and what was found is in $RESULTS/engine.tsv as soon as it is known.
 set -uo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-deadline=$(( $(date +%s) + ${SECONDS_LEFT:-540} ))
-log=$(mktemp)
-model=${FOLDER:-$(mktemp -d)}/random-8b
-trap 'rm -rf "$log" "$model"' EXIT
-
-# Libraries of the toolkit, and those that pip has installed.
-folders=()
-for folder in /usr/local/cuda/lib64 /usr/local/cuda/targets/x86_64-linux/lib; do
-    if [ -d "$folder" ]; then folders+=("$folder"); fi
+name=engine
+# shellcheck source=common.sh
+source "$here/common.sh"
+[ $# -gt 0 ] || set -- check encoders time texts peers
+for part in "$@"; do
+    case $part in
+        check | encoders | time | texts | peers) ;;
+        *) echo "there is no part $part: check, encoders, time, texts, peers" >&2; exit 2 ;;
+    esac
 done
-while IFS= read -r folder; do folders+=("$folder"); done < <(python3 -c 'import glob, site
-for root in site.getsitepackages() + [site.getusersitepackages()]:
-    for folder in glob.glob(f"{root}/nvidia/cu13/lib"):
-        print(folder)' 2> /dev/null)
-LD_LIBRARY_PATH=$(IFS=:; echo "${folders[*]-}")${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
-export LD_LIBRARY_PATH
+if [ -n "${FOLDER:-}" ]; then
+    folder=$FOLDER
+    mkdir -p "$folder"
+else
+    folder=$(mktemp -d)
+    trap 'rm -rf "$folder"' EXIT
+fi
 
-bounded() { # runs a command for as long as there is time
-    local rest=$(( deadline - $(date +%s) ))
-    if [ "$rest" -lt 5 ]; then printf 'missing\t%s\tthe time is over\n' "$1" >> "$log"; return 1; fi
-    shift
-    timeout "$rest" "$@" >> "$log" 2> >(tail -n 5 >&2)
+table() {
+    {
+        echo "## Decoder and encoders on a CUDA card"
+        echo
+        awk -F'\t' '$1 == "device" && !n++ { print $2 }' "$log"
+        echo
+        echo "| model | | row in the middle off by, or worst number | worst row, or least cosine | |"
+        echo "|---|---|---|---|---|"
+        awk -F'\t' '$1 == "check" { print "| " $2 " | " $3 " | " $4 " | " $5 " | " $6 " |" }' "$log"
+        echo
+        echo "| what (shape of Qwen3-8B, random bf16; encoders in f32) | | target, or the processor beside it |"
+        echo "|---|---|---|"
+        awk -F'\t' '$1 == "time" { print "| " $2 " | " $3 " " $4 " | " $5 " |" }' "$log"
+        remarks
+    } > "$results/$name.md"
+    cat "$results/$name.md"
 }
 
-if ! missing=$(ldd "$here/engine_card" 2> /dev/null | awk '/not found/ { print $1 }' | paste -sd' ') || [ -n "$missing" ]; then
-    echo "no card: libraries are missing: $missing; the driver has libcuda, a CUDA 13 toolkit the others"
+machine
+find_libraries
+LD_LIBRARY_PATH=$(IFS=:; echo "${libraries[*]-}")${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
+export LD_LIBRARY_PATH
+finish() { table; [ -n "${FOLDER:-}" ] || rm -rf "$folder"; }
+trap finish EXIT
+no_card() {
+    trap - EXIT
+    [ -n "${FOLDER:-}" ] || rm -rf "$folder"
+    awk -F'\t' '$1 == "unavailable" && !n++ { print "no card: " $2 }' "$log"
     exit 3
-fi
-bounded "the checks" "$here/engine_card" check
-status=$?
-if [ "$status" -eq 3 ]; then
-    awk -F'\t' '$1 == "unavailable" { print "no card: " $2 }' "$log"
-    exit 3
-fi
-bounded "the times" "$here/engine_card" time "$model" || printf 'note\ta target is missed, a part failed or the time is over\n' >> "$log"
-
-echo "## The decoder on a CUDA card"
-echo
-awk -F'\t' '$1 == "device" && !n++ { print $2 }' "$log"
-echo "$(date -u +%Y-%m-%d), $(nvidia-smi --query-gpu=driver_version --format=csv,noheader 2> /dev/null | head -n 1 | sed 's/^/driver /')"
-echo
-echo "| model | weights | row in the middle off by | worst row | |"
-echo "|---|---|---|---|---|"
-awk -F'\t' '$1 == "check" { print "| " $2 " | " $3 " | " $4 " | " $5 " | " $6 " |" }' "$log"
-echo
-echo "| shape of Qwen3-8B, random bf16 | | target |"
-echo "|---|---|---|"
-awk -F'\t' '$1 == "time" { print "| " $2 " | " $3 " " $4 " | " $5 " |" }' "$log"
-echo
-awk -F'\t' '$1 == "missing" { print "- not measured: " $2 " (" $3 ")" } $1 == "note" { print "- " $2 } $1 == "error" { print "- error: " $2 }' "$log"
-# Checks that did not run hold nothing.
-if [ "$status" -ne 0 ] || ! grep -q '^check' "$log" || grep -q WRONG "$log"; then exit 1; fi
+}
+models=$folder/encoders
+mkdir -p "$models"
+for part in "$@"; do
+    case $part in
+        check) step "checks of decoders" 150 "$here/engine_card" check ${place[@]+"${place[@]}"} ;;
+        encoders) step "checks of encoders" 120 "$here/encoders_card" check "$models" ${place[@]+"${place[@]}"} ;;
+        time) step "the decoder's times" 170 "$here/engine_card" time "$folder/random-8b" ${place[@]+"${place[@]}"} ;;
+        texts) step "texts a second" 80 "$here/encoders_card" time "$models" ${place[@]+"${place[@]}"} ;;
+        peers) step "peers of the encoders" 80 "$python" "$here/peers_encoders.py" "$models" ${place[@]+"${place[@]}"} ;;
+    esac
+    status=$?
+    [ "$status" -ne 3 ] || no_card
+    if [ "$part" = time ]; then
+        rm -rf "$folder/random-8b"
+        [ "$status" -ne 1 ] || note "a target is missed, or a part failed"
+    fi
+done
+good "$log"
