@@ -10,6 +10,7 @@ mod licences;
 mod material;
 mod source;
 mod wheel;
+mod wheels;
 
 use std::fs;
 use std::path::{Path, PathBuf};

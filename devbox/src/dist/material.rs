@@ -10,6 +10,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
+use super::wheels;
 use crate::places::Places;
 
 /// What NVIDIA's packages say of their licence; its text is in them.
@@ -25,8 +26,9 @@ pub(super) fn write(places: &Places, packages: &[&Value], locks: &[&str], to: &P
         .iter()
         .map(|package| of_crate(package, &hashes))
         .collect();
+    let licences = wheels::licences(&places.venv);
     for lock in locks {
-        components.extend(of_python(&read(lock)?));
+        components.extend(of_python(&read(lock)?, &licences));
     }
     let bill = json!({
         "bomFormat": "CycloneDX",
@@ -84,8 +86,9 @@ fn crate_hashes(lock: &str) -> BTreeMap<(String, String), String> {
     hashes
 }
 
-/// The packages that a lock of Python pins; one that is pinned for several Pythons comes once for each version.
-fn of_python(lock: &str) -> Vec<Value> {
+/// The packages that a lock of Python pins, with the licences of those that are known; one that is pinned for several
+/// Pythons comes once for each version.
+fn of_python(lock: &str, licences: &BTreeMap<String, Value>) -> Vec<Value> {
     let mut components = BTreeMap::new();
     let mut lines = lock.lines().peekable();
     while let Some(line) = lines.next() {
@@ -111,6 +114,8 @@ fn of_python(lock: &str) -> Vec<Value> {
         }
         if name.starts_with("nvidia-") {
             component["licenses"] = json!([{ "license": { "name": NVIDIA } }]);
+        } else if let Some(known) = licences.get(&format!("{name}@{version}")) {
+            component["licenses"] = known.clone();
         }
         components.insert(reference, component);
     }
@@ -139,21 +144,23 @@ mod tests {
     #[test]
     fn packages_of_python_are_read_from_the_lock() {
         let lock = "anyio==4.12.1 ; python_full_version < '3.10' \\\n    --hash=sha256:00\nattrs==26.1.0 \\\n";
-        let references: Vec<Value> = of_python(lock)
-            .iter()
-            .map(|one| one["purl"].clone())
-            .collect();
+        let licences =
+            BTreeMap::from([("attrs@26.1.0".to_owned(), json!([{ "expression": "MIT" }]))]);
+        let found = of_python(lock, &licences);
+        let references: Vec<&Value> = found.iter().map(|one| &one["purl"]).collect();
         assert_eq!(
             references,
             ["pkg:pypi/anyio@4.12.1", "pkg:pypi/attrs@26.1.0"]
         );
+        assert_eq!(found[0]["licenses"], Value::Null);
+        assert_eq!(found[1]["licenses"][0]["expression"], "MIT");
     }
 
     #[test]
     fn packages_of_nvidia_have_their_one_hash_and_their_licence() {
         let lock = "# What is loaded.\nnvidia-cublas==13.0.2.14 \\\n    --hash=sha256:0cf2\nnvidia-curand==10.4.0.35 \\\n\
                     \x20   --hash=sha256:1aee \\\n    --hash=sha256:2bff\n";
-        let found = of_python(lock);
+        let found = of_python(lock, &BTreeMap::new());
         assert_eq!(found[0]["hashes"][0]["content"], "0cf2");
         assert_eq!(found[1]["hashes"], Value::Null);
         assert_eq!(
