@@ -9,7 +9,9 @@ use kube::Client;
 use kube::config::Config;
 use tokio::runtime::{Handle, Runtime};
 
-use crate::error::{Asked, ClusterError};
+use crate::asked::Asked;
+use crate::error::ClusterError;
+use crate::heard;
 
 /// Between two looks at whether the user wants to stop.
 const GLANCE: Duration = Duration::from_millis(50);
@@ -130,8 +132,7 @@ impl Cluster {
         let quiet = patient(config.clone());
         // The clients start tasks of their own.
         let guard = runtime.enter();
-        let made =
-            Client::try_from(config).and_then(|client| Ok((client, Client::try_from(quiet)?)));
+        let made = heard::client(config).and_then(|client| Ok((client, heard::client(quiet)?)));
         drop(guard);
         let (client, streams) = made.map_err(|error| ClusterError::Config {
             file: found.file,

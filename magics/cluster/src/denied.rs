@@ -1,6 +1,6 @@
 //! What one may not see, and the rule to ask for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde::Serialize;
@@ -27,6 +27,31 @@ impl Denied {
             "{{apiGroups: [\"{}\"], resources: [\"{}\"], verbs: [\"{}\"]}}",
             self.group, self.resource, self.verb
         )
+    }
+
+    /// Whether it is for want of a right that something was refused with these words; the same status is that of a quota,
+    /// of pod security and of other rules.
+    pub(crate) fn is_told_by(said: &str) -> bool {
+        said.split_once("User \"")
+            .is_some_and(|(_, rest)| rest.contains("\" cannot "))
+    }
+
+    /// The right that is missing, as the server names it; `None` where it says so in other words.
+    pub(crate) fn said(said: &str) -> Option<Denied> {
+        let (_, rest) = said.split_once("User \"")?;
+        let (_, rest) = rest.split_once("\" cannot ")?;
+        let (verb, rest) = rest.split_once(" resource \"")?;
+        let (resource, rest) = rest.split_once("\" in API group \"")?;
+        let (group, rest) = rest.split_once('"')?;
+        let namespace = rest.strip_prefix(" in the namespace \"");
+        let namespace = namespace.and_then(|rest| rest.split_once('"'));
+        Some(Denied {
+            verb: verb.to_owned(),
+            group: group.to_owned(),
+            resource: resource.to_owned(),
+            namespace: namespace.map(|(name, _)| name.to_owned()),
+            said: said.to_owned(),
+        })
     }
 
     /// Who asked, as the server calls it; such as `system:serviceaccount:anna:default-editor`.
@@ -84,12 +109,18 @@ fn role(namespace: Option<&str>, denied: &[&Denied], who: &str) -> String {
         Some(namespace) => ("Role", format!(", namespace: {namespace}")),
         None => ("ClusterRole", String::new()),
     };
-    let mut rules: Vec<String> = denied
-        .iter()
-        .map(|one| format!("- {}\n", one.rule()))
-        .collect();
-    rules.sort();
-    rules.dedup();
+    // One rule a kind, with all that is to be done.
+    let mut rules: BTreeMap<(&str, &str), BTreeSet<&str>> = BTreeMap::new();
+    for one in denied {
+        let verbs = rules.entry((&one.group, &one.resource)).or_default();
+        verbs.insert(&one.verb);
+    }
+    let rules = rules.iter().map(|((group, resource), verbs)| {
+        let verbs: Vec<String> = verbs.iter().map(|verb| format!("\"{verb}\"")).collect();
+        let verbs = verbs.join(", ");
+        format!("- {{apiGroups: [\"{group}\"], resources: [\"{resource}\"], verbs: [{verbs}]}}\n")
+    });
+    let rules: String = rules.collect();
     // Each person who asks has a binding of their own.
     let name = format!(
         "mlk8s-view-{}",
@@ -111,8 +142,22 @@ fn role(namespace: Option<&str>, denied: &[&Denied], who: &str) -> String {
         "apiVersion: rbac.authorization.k8s.io/v1\nkind: {kind}\nmetadata: {{name: {name}{place}}}\nrules:\n{}---\n\
          apiVersion: rbac.authorization.k8s.io/v1\nkind: {kind}Binding\nmetadata: {{name: {name}{place}}}\n\
          roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: {kind}, name: {name}}}\nsubjects:\n- {subject}\n",
-        rules.concat()
+        rules
     )
+}
+
+/// What is denied, each kind once: who may not do it in their own namespace need not be told of the whole cluster.
+pub fn told(denied: &[Denied]) -> Vec<String> {
+    let is_closer = |one: &Denied, other: &Denied| {
+        other.namespace.is_some()
+            && (&one.verb, &one.group, &one.resource)
+                == (&other.verb, &other.group, &other.resource)
+    };
+    denied
+        .iter()
+        .filter(|one| one.namespace.is_some() || !denied.iter().any(|other| is_closer(one, other)))
+        .map(ToString::to_string)
+        .collect()
 }
 
 #[cfg(test)]
@@ -169,6 +214,38 @@ mod tests {
             - {kind: ServiceAccount, name: default-editor, namespace: anna}
         "#]]
         .assert_eq(&role_to_ask_for(&all).unwrap());
+    }
+
+    #[test]
+    fn what_is_denied_in_the_own_namespace_too_is_told_of_that() {
+        let all = [
+            denied("pods", None),
+            denied("pods", Some("anna")),
+            denied("nodes", None),
+        ];
+        assert_eq!(
+            told(&all),
+            [
+                "may not list `pods` in namespace `anna`",
+                "may not list `nodes` of the whole cluster"
+            ]
+        );
+    }
+
+    #[test]
+    fn the_server_knows_best_which_right_is_missing() {
+        let said = r#"deployments.apps "llm" is forbidden: User "anna" cannot create resource "deployments" in API group "apps" in the namespace "ml""#;
+        assert!(Denied::is_told_by(said));
+        let right = Denied::said(said).unwrap();
+        assert_eq!(
+            right.to_string(),
+            "may not create `deployments` in namespace `ml`"
+        );
+        assert_eq!(right.group, "apps");
+        let quota = r#"pods "a" is forbidden: exceeded quota: q, requested: cpu=1"#;
+        assert!(!Denied::is_told_by(quota));
+        let path = r#"forbidden: User "anna" cannot get path "/metrics""#;
+        assert!(Denied::is_told_by(path) && Denied::said(path).is_none());
     }
 
     #[test]

@@ -1,6 +1,5 @@
 //! What can go wrong with a cluster, and what to do about it.
 
-use std::error::Error as _;
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -78,6 +77,8 @@ pub enum ClusterError {
         what: String,
         /// What the server said.
         said: String,
+        /// What to type next; empty where that is not known.
+        hint: String,
     },
     /// The server failed.
     #[error("the API server {server} failed at {what} ({code}): {said}")]
@@ -174,7 +175,13 @@ impl ClusterError {
                     denied.rule()
                 ));
             }
-            ClusterError::Conflict { .. } => "`--force-conflicts` takes the fields over",
+            ClusterError::Conflict { .. } => {
+                "`--force-conflicts` takes the fields over, and what they are now is lost; to leave them as they are, take \
+                 them out of the manifest"
+            }
+            ClusterError::NotFound { what } if what.starts_with("namespace `") => {
+                "apply the step `space` of the overlay first, which makes it; or `kubectl create namespace NAME`"
+            }
             ClusterError::Left {
                 namespace,
                 name,
@@ -191,6 +198,7 @@ impl ClusterError {
             ClusterError::TimedOut { .. } | ClusterError::Server { .. } => {
                 "the server may be overloaded or starting: `kubectl get --raw /readyz?verbose` says which part is not ready"
             }
+            ClusterError::Invalid { hint, .. } if !hint.is_empty() => hint,
             ClusterError::NotFound { .. }
             | ClusterError::Invalid { .. }
             | ClusterError::Cancelled
@@ -211,13 +219,25 @@ impl ClusterError {
 
     /// Whether what was asked for may have been done all the same.
     pub(crate) fn is_in_doubt(&self) -> bool {
+        match self {
+            // A server that is too busy has not begun.
+            ClusterError::Server { code, .. } => *code != 429,
+            ClusterError::Unreachable { was_sent, .. } => *was_sent,
+            ClusterError::TimedOut { .. }
+            | ClusterError::Damaged { .. }
+            | ClusterError::Cancelled => true,
+            _ => false,
+        }
+    }
+
+    /// Whether the server is too busy, and may do it if it is asked again.
+    pub(crate) fn is_busy(&self) -> bool {
         matches!(
             self,
-            ClusterError::Unreachable { was_sent: true, .. }
-                | ClusterError::TimedOut { .. }
-                | ClusterError::Server { .. }
-                | ClusterError::Damaged { .. }
-                | ClusterError::Cancelled
+            ClusterError::Server {
+                code: 429 | 503,
+                ..
+            }
         )
     }
 
@@ -230,134 +250,5 @@ impl ClusterError {
                 | ClusterError::Unauthorized { .. }
                 | ClusterError::Cancelled
         )
-    }
-}
-
-/// What was asked of which server, to be told when it fails.
-#[derive(Debug, Clone)]
-pub(crate) struct Asked {
-    pub(crate) server: String,
-    pub(crate) verb: &'static str,
-    pub(crate) group: String,
-    pub(crate) resource: String,
-    pub(crate) namespace: Option<String>,
-    pub(crate) name: Option<String>,
-    pub(crate) from_pod: bool,
-}
-
-impl Asked {
-    /// In words.
-    pub(crate) fn what(&self) -> String {
-        match (&self.name, &self.namespace) {
-            (Some(name), Some(namespace)) => {
-                format!("`{}/{name}` in namespace `{namespace}`", self.resource)
-            }
-            (Some(name), None) => format!("`{}/{name}`", self.resource),
-            (None, Some(namespace)) => format!("`{}` in namespace `{namespace}`", self.resource),
-            (None, None) => format!("`{}`", self.resource),
-        }
-    }
-
-    /// What `error` means for this request.
-    pub(crate) fn failed(&self, error: kube::Error, silence: Duration) -> ClusterError {
-        match error {
-            kube::Error::Api(status) => self.refused(&status),
-            kube::Error::SerdeError(error) => ClusterError::Damaged {
-                what: self.what(),
-                why: error.to_string(),
-            },
-            kube::Error::Auth(error) => ClusterError::Config {
-                file: "kubeconfig".to_owned(),
-                why: error.to_string(),
-                hint: "`kubectl get nodes` shows whether its log-in works at all".to_owned(),
-            },
-            other => self.broken(&other, silence),
-        }
-    }
-
-    fn refused(&self, status: &kube::core::Status) -> ClusterError {
-        let said = status.message.clone();
-        match status.code {
-            401 => ClusterError::Unauthorized {
-                server: self.server.clone(),
-                said,
-                from_pod: self.from_pod,
-            },
-            403 if !said.contains("violates PodSecurity") && !said.contains("exceeded quota") => {
-                ClusterError::Forbidden(Denied {
-                    verb: self.verb.to_owned(),
-                    group: self.group.clone(),
-                    resource: self.resource.clone(),
-                    namespace: self.namespace.clone(),
-                    said,
-                })
-            }
-            404 => ClusterError::NotFound {
-                // Of an object in a namespace that is not there the server says just that.
-                what: match said
-                    .strip_prefix("namespaces \"")
-                    .and_then(|rest| rest.split_once('"'))
-                {
-                    Some((namespace, _)) if self.resource != "namespaces" => {
-                        format!("namespace `{namespace}`")
-                    }
-                    _ => self.what(),
-                },
-            },
-            409 => ClusterError::Conflict {
-                what: self.what(),
-                said,
-            },
-            400 | 403 | 413 | 422 => ClusterError::Invalid {
-                what: self.what(),
-                said,
-            },
-            code => ClusterError::Server {
-                server: self.server.clone(),
-                what: self.what(),
-                code,
-                said,
-            },
-        }
-    }
-
-    /// Errors below HTTP: what counts is the last cause, which names what the system or the TLS library said.
-    fn broken(&self, error: &kube::Error, silence: Duration) -> ClusterError {
-        let server = self.server.clone();
-        let mut cause = error.source();
-        let mut why = error.to_string();
-        // What fails before there is a connection is told by the client as an error of that kind.
-        let was_sent = !why.contains("(Connect)");
-        while let Some(inner) = cause {
-            why = inner.to_string();
-            let timed_out = inner
-                .downcast_ref::<io::Error>()
-                .is_some_and(|error| error.kind() == io::ErrorKind::TimedOut);
-            if timed_out && was_sent {
-                return ClusterError::TimedOut {
-                    server,
-                    what: self.what(),
-                    after: silence,
-                };
-            }
-            cause = inner.source();
-        }
-        if why.contains("certificate") || why.contains("CertificateExpired") {
-            let why = match why.strip_prefix("invalid peer certificate: ") {
-                Some(why) if why.starts_with("certificate expired") || why == "Expired" => {
-                    "it has expired".to_owned()
-                }
-                Some("UnknownIssuer") => {
-                    "it is not signed by the authority in the kubeconfig".to_owned()
-                }
-                _ => why,
-            };
-            return ClusterError::Certificate { server, why };
-        }
-        ClusterError::Unreachable {
-            server,
-            why,
-            was_sent,
-        }
     }
 }

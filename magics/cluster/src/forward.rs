@@ -11,8 +11,9 @@ use kube::api::Api;
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 
+use crate::asked::Asked;
 use crate::cluster::{Cluster, Reach};
-use crate::error::{Asked, ClusterError};
+use crate::error::ClusterError;
 use find::find;
 
 pub use labelled::{LabelledNotebook, NOTEBOOK_LABELS};

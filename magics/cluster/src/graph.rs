@@ -93,7 +93,7 @@ impl Inventory {
             self.draw(pod, &mut drawing);
         }
         drawing.graph.left_out = left_out(n_there - pods.len(), n_ended);
-        drawing.graph
+        drawing.tell_apart()
     }
 
     /// How much one would miss `pod` in the picture.
@@ -231,7 +231,38 @@ impl Drawing {
         at
     }
 
+    /// The graph, in which what has the same name in several namespaces is called by both.
+    fn tell_apart(mut self) -> Graph {
+        let mut same: BTreeMap<(Kind, &str), Vec<(&str, usize)>> = BTreeMap::new();
+        for ((kind, namespace, name), at) in &self.places {
+            let all = same.entry((*kind, name)).or_default();
+            all.push((namespace, *at));
+        }
+        for ((_, name), all) in same.into_iter().filter(|(_, all)| all.len() > 1) {
+            for (namespace, at) in all {
+                self.graph.nodes[at].name = format!("{name} in {namespace}");
+            }
+        }
+        self.graph
+    }
+
     fn edge(&mut self, from: usize, to: usize, relation: &'static str) {
         self.graph.edges.push(Edge { from, to, relation });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_name_in_two_namespaces_is_told_apart() {
+        let mut drawing = Drawing::default();
+        for (namespace, name) in [("a", "llm"), ("b", "llm"), ("b", "ledger")] {
+            drawing.vertex(Kind::Pod, namespace, name, "", true);
+        }
+        let names = drawing.tell_apart().nodes.into_iter().map(|node| node.name);
+        let names: Vec<String> = names.collect();
+        assert_eq!(names, ["llm in a", "llm in b", "ledger"]);
     }
 }

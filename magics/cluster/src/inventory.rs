@@ -332,6 +332,17 @@ impl Pod {
     }
 }
 
+impl Volume {
+    /// Why there is no volume, where that can be seen; empty for nothing to say.
+    pub fn problem(&self) -> &'static str {
+        // The server fills in the default class, also later.
+        match (self.bound, &self.class) {
+            (false, None) => "it names no storage class, and the cluster has no default one",
+            _ => "",
+        }
+    }
+}
+
 impl PodState {
     /// The word for it.
     pub fn word(self) -> &'static str {

@@ -10,6 +10,9 @@ pub mod inventory;
 pub mod job;
 pub mod manifest;
 
+mod asked;
+mod heard;
+mod hints;
 mod quantity;
 mod requests;
 mod time;

@@ -6,15 +6,19 @@ use std::time::Duration;
 use kube::api::{Api, ListParams, ObjectList};
 use serde::de::DeserializeOwned;
 
+use crate::asked::Asked;
 use crate::cluster::Reach;
-use crate::error::{Asked, ClusterError};
+use crate::error::ClusterError;
+use crate::heard::listening;
 
 /// Objects asked for at once.
 const PAGE: u32 = 500;
 /// Objects of one kind that are looked at; more are cut off and said to be.
 pub(crate) const AT_MOST: usize = 20_000;
-/// Waits before the same is asked again, when the server is too busy.
+/// Waits before the same is asked again, when the server is too busy and does not say how long.
 const AGAIN: [Duration; 2] = [Duration::from_millis(300), Duration::from_secs(1)];
+/// The longest wait that a server can ask for.
+const LONGEST: Duration = Duration::from_secs(10);
 
 /// What a list holds.
 #[derive(Debug)]
@@ -70,32 +74,39 @@ impl Reach {
         }
     }
 
-    /// What `request` gives; it changes nothing, hence it is made again when the server is too busy.
+    /// What `request` gives; the same twice is the same as once, hence it is made again when the server is too busy.
     pub(crate) async fn ask<T, F>(
         &self,
         asked: &Asked,
-        mut request: impl FnMut() -> F,
+        request: impl FnMut() -> F,
     ) -> Result<T, ClusterError>
+    where
+        F: Future<Output = kube::Result<T>>,
+    {
+        Ok(self.hear(asked, request).await?.0)
+    }
+
+    /// The same, with the warnings that came with it.
+    pub(crate) async fn hear<T, F>(
+        &self,
+        asked: &Asked,
+        mut request: impl FnMut() -> F,
+    ) -> Result<(T, Vec<String>), ClusterError>
     where
         F: Future<Output = kube::Result<T>>,
     {
         let mut waits = AGAIN.iter();
         loop {
-            let error = match self.once(asked, request()).await {
-                Ok(answer) => return Ok(answer),
+            let (answer, heard) = listening(self.once(asked, request())).await;
+            let error = match answer {
+                Ok(answer) => return Ok((answer, heard.warnings)),
                 Err(error) => error,
             };
-            let is_busy = matches!(
-                error,
-                ClusterError::Server {
-                    code: 429 | 503,
-                    ..
-                }
-            );
-            match waits.next().filter(|_| is_busy) {
+            match waits.next().filter(|_| error.is_busy()) {
                 // A timeout of a future that never ends is a wait.
                 Some(wait) => {
-                    let _ = tokio::time::timeout(*wait, std::future::pending::<()>()).await;
+                    let wait = heard.wait.map_or(*wait, |told| told.clamp(*wait, LONGEST));
+                    let _ = tokio::time::timeout(wait, std::future::pending::<()>()).await;
                 }
                 None => return Err(error),
             }

@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+use crate::denied;
 use crate::inventory::{Inventory, PodState, Scope};
 
 /// Lines of one kind that are written.
@@ -122,8 +123,10 @@ fn others(seen: &Inventory, out: &mut dyn Write) -> io::Result<()> {
     for volume in seen.volumes.iter().filter(|volume| !volume.bound) {
         writeln!(
             out,
-            "volume {}/{} is not bound",
-            volume.namespace, volume.name
+            "volume {}/{} is not bound{}",
+            volume.namespace,
+            volume.name,
+            after(volume.problem()),
         )?;
     }
     Ok(())
@@ -131,8 +134,15 @@ fn others(seen: &Inventory, out: &mut dyn Write) -> io::Result<()> {
 
 /// What was not seen.
 fn remarks(seen: &Inventory, out: &mut dyn Write) -> io::Result<()> {
-    for denied in &seen.denied {
-        writeln!(out, "{denied}; the rule to ask for: {}", denied.rule())?;
+    for line in denied::told(&seen.denied) {
+        writeln!(out, "{line}")?;
+    }
+    if let Some(role) = seen.role_to_ask_for() {
+        writeln!(
+            out,
+            "an administrator can allow it with this:\n{}",
+            role.trim_end()
+        )?;
     }
     for failed in &seen.failed {
         writeln!(out, "{} could not be read: {}", failed.what, failed.why)?;

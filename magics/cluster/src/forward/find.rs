@@ -6,8 +6,9 @@ use k8s_openapi::api::core::v1::{Pod, Service};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::api::{Api, ListParams};
 
+use crate::asked::Asked;
 use crate::cluster::Reach;
-use crate::error::{Asked, ClusterError};
+use crate::error::ClusterError;
 use crate::forward::{Target, Wanted, about};
 
 /// The name of a pod that is ready, and its port.

@@ -11,8 +11,9 @@ use kube::Resource;
 use kube::api::{Api, ListParams};
 use serde::de::DeserializeOwned;
 
+use crate::asked::Asked;
 use crate::cluster::Cluster;
-use crate::error::{Asked, ClusterError};
+use crate::error::ClusterError;
 use crate::forward::Target;
 use crate::forward::find::{is_ready, named, selector};
 

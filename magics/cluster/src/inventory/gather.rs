@@ -13,9 +13,10 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::sync::Mutex;
 
+use crate::asked::Asked;
 use crate::cluster::{Cluster, Reach};
 use crate::denied::Denied;
-use crate::error::{Asked, ClusterError};
+use crate::error::ClusterError;
 use crate::inventory::custom::{self, Kind};
 use crate::inventory::{
     Cut, Failed, Inventory, Node, Scope, node, own, pod, queue, service, volume,

@@ -153,8 +153,19 @@ fn unscheduled(status: &core::PodStatus) -> String {
         .clone()
         .find(|one| one.type_ == "PodScheduled" && one.status == "False");
     condition.map_or_else(String::new, |one| {
-        told(one.reason.as_deref(), one.message.as_deref())
+        let message = one.message.as_deref().map(why_no_machine);
+        told(one.reason.as_deref(), message)
     })
+}
+
+/// What a scheduler says of machines, without its thoughts about who else could be sent away.
+fn why_no_machine(message: &str) -> &str {
+    let thoughts = [" no new claims to deallocate", " preemption: "];
+    let end = thoughts
+        .iter()
+        .filter_map(|words| message.find(words))
+        .min();
+    &message[..end.unwrap_or(message.len())]
 }
 
 /// That a container which runs now was killed before; a container that ended well says nothing.

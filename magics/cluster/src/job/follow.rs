@@ -8,8 +8,9 @@ use k8s_openapi::api::core::v1::{Event, Pod};
 use kube::api::{Api, ListParams};
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
+use crate::asked::Asked;
 use crate::cluster::Cluster;
-use crate::error::{Asked, ClusterError};
+use crate::error::ClusterError;
 use crate::inventory::{self, PodState};
 use crate::job::logs::{Reading, next_line};
 use crate::job::result::{Line, what_is};

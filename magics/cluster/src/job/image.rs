@@ -3,8 +3,9 @@
 use k8s_openapi::api::core::v1::{Container, Pod};
 use kube::api::Api;
 
+use crate::asked::Asked;
 use crate::cluster::Cluster;
-use crate::error::{Asked, ClusterError};
+use crate::error::ClusterError;
 
 /// The variable that a notebook's container has in Kubeflow, and a sidecar next to it has not.
 const OF_NOTEBOOKS: &str = "NB_PREFIX";

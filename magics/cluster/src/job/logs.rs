@@ -5,8 +5,9 @@ use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::jiff::Timestamp;
 use kube::api::{Api, LogParams};
 
+use crate::asked::Asked;
 use crate::cluster::Cluster;
-use crate::error::{Asked, ClusterError};
+use crate::error::ClusterError;
 use crate::job::JobName;
 use crate::job::template::CONTAINER;
 

@@ -9,8 +9,9 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{Api, DeleteParams, ListParams, PostParams};
 use serde_json::{Value, json};
 
+use crate::asked::Asked;
 use crate::cluster::{Cluster, input};
-use crate::error::{Asked, ClusterError};
+use crate::error::ClusterError;
 use crate::job::template::{self, COMPONENT, MADE_BY};
 use crate::job::{JobName, JobState, MOST_BYTES, NotebookRun, Source};
 

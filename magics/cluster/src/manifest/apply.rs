@@ -9,16 +9,19 @@ use std::time::Duration;
 use kube::api::{Api, Patch, PatchParams};
 use kube::core::DynamicObject;
 
+use crate::asked::Asked;
 use crate::cluster::Cluster;
-use crate::error::{Asked, ClusterError};
+use crate::denied::Denied;
+use crate::error::ClusterError;
 use crate::manifest::Object;
 
 use compare::changes;
 use kinds::{Kinds, Served};
 use run::Run;
 
-/// Who owns the fields of our manifests.
-const MANAGER: &str = "mlk8s";
+/// Who owns the fields of our manifests: whoever types `kubectl apply --server-side`, which our pages have as the same thing.
+/// Under two names the second of them would be refused, for the server fills in parts of lists that are owned as a whole.
+const MANAGER: &str = "kubectl";
 /// How long the answer to what was sent is waited for, once the user wants to stop.
 const GRACE: Duration = Duration::from_millis(500);
 /// Kinds in the order in which they are made; others come last.
@@ -95,6 +98,8 @@ pub struct Step {
     pub object: String,
     /// What is new.
     pub change: Change,
+    /// What the server warned of, such as that no pod of it will be admitted.
+    pub warnings: Vec<String>,
 }
 
 /// What is new about an object.
@@ -119,6 +124,8 @@ pub struct Refused {
     pub why: String,
     /// What to type next; empty for nothing.
     pub hint: String,
+    /// The rights that are missing to apply it.
+    pub denied: Vec<Denied>,
 }
 
 impl Cluster {
@@ -154,25 +161,26 @@ impl Cluster {
         })
     }
 
-    /// What would be new about `object`.
+    /// What would be new about `object`, and what the server warns of.
     async fn would(
         &self,
         object: &Object,
         served: &Served,
         how: How,
-    ) -> Result<Change, ClusterError> {
+    ) -> Result<(Change, Vec<String>), ClusterError> {
         let live = self.live(object, served).await?;
-        let would = self.patch(object, served, how, true).await?;
+        let (would, warnings) = self.patch(object, served, how, true).await?;
         let Some(live) = live else {
-            return Ok(Change::Created);
+            return Ok((Change::Created, warnings));
         };
         let value = |object: &DynamicObject| serde_json::to_value(object).unwrap_or_default();
         let changes = changes(&value(&live), &value(&would));
-        Ok(if changes.is_empty() {
+        let change = if changes.is_empty() {
             Change::Unchanged
         } else {
             Change::Changed(changes)
-        })
+        };
+        Ok((change, warnings))
     }
 
     /// `object` as it is in the cluster; nothing where it is not there.
@@ -190,22 +198,22 @@ impl Cluster {
         }
     }
 
+    /// Applies `object`, or tries it. The same twice is the same as once.
     async fn patch(
         &self,
         object: &Object,
         served: &Served,
         how: How,
         dry_run: bool,
-    ) -> Result<DynamicObject, ClusterError> {
+    ) -> Result<(DynamicObject, Vec<String>), ClusterError> {
         let mut params = PatchParams::apply(MANAGER).validation_strict();
         params.dry_run = dry_run;
         params.force = how.force;
         let asked = self.about(object, served, "patch");
         let api = self.api(object, served);
         let patch = Patch::Apply(&object.value);
-        self.reach
-            .once(&asked, api.patch(object.name(), &params, &patch))
-            .await
+        let request = || api.patch(object.name(), &params, &patch);
+        self.reach.hear(&asked, request).await
     }
 
     fn api(&self, object: &Object, served: &Served) -> Api<DynamicObject> {

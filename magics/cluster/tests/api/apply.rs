@@ -84,7 +84,7 @@ fn what_is_new_is_tried_and_then_made_in_order() {
                 "do"
             };
             assert!(
-                query.contains("fieldManager=mlk8s") && query.contains("fieldValidation=Strict"),
+                query.contains("fieldManager=kubectl") && query.contains("fieldValidation=Strict"),
                 "{query}"
             );
             format!(
@@ -158,10 +158,65 @@ fn one_object_that_the_cluster_will_not_have_stops_all() {
     assert!(
         applied.refused[0]
             .why
-            .contains(r#"unknown field "spec.template.spec.containers[0].imagee""#),
+            .contains(".spec.template.spec.containers[0].imagee: field not declared in schema"),
         "{applied:?}"
     );
     assert!(server.world().get("services", "ml", "llm").is_none());
+}
+
+#[test]
+fn a_pod_that_will_not_be_admitted_is_warned_of_before_and_refused_itself() {
+    let mut world = World::empty();
+    let labels = json!({"pod-security.kubernetes.io/enforce": "restricted", "pod-security.kubernetes.io/warn": "restricted"});
+    world.put(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "ml", "labels": labels}}));
+    let server = StandIn::start(world);
+    let cluster = server.connect();
+    let applied = cluster.apply(&objects(ENDPOINT), How::default(), &go_on);
+    let warnings: Vec<String> = applied
+        .unwrap()
+        .steps
+        .into_iter()
+        .flat_map(|step| step.warnings)
+        .collect();
+    assert_eq!(
+        warnings,
+        [r#"would violate PodSecurity "restricted:latest": runAsNonRoot != true"#]
+    );
+    let bare = "apiVersion: v1\nkind: Pod\nmetadata: {name: bare, namespace: ml}\nspec: {containers: [{name: a, image: 'x:1'}]}\n";
+    let applied = cluster
+        .apply(&objects(bare), How::default(), &go_on)
+        .unwrap();
+    assert!(
+        applied.refused[0].why.contains("violates PodSecurity"),
+        "{applied:?}"
+    );
+    assert!(
+        applied.refused[0]
+            .hint
+            .contains("`kubectl get namespace ml --show-labels`"),
+        "{applied:?}"
+    );
+}
+
+#[test]
+fn who_may_not_create_is_told_all_that_is_needed() {
+    let mut world = World::empty();
+    world.put(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "ml"}}));
+    world.forbid("create", "services", Some("ml"));
+    let server = StandIn::start(world);
+    let applied = server
+        .connect()
+        .apply(&objects(ENDPOINT), How::default(), &go_on)
+        .unwrap();
+    let [refused] = applied.refused.as_slice() else {
+        panic!("{applied:?}");
+    };
+    assert_eq!(refused.why, "may not create `services` in namespace `ml`");
+    let role = mlk8s_cluster::denied::role_to_ask_for(&refused.denied).unwrap();
+    assert!(
+        role.contains(r#"resources: ["services"], verbs: ["create", "get", "patch"]"#),
+        "{role}"
+    );
 }
 
 #[test]
@@ -180,7 +235,7 @@ fn a_namespace_that_is_nowhere_is_named() {
         applied
             .refused
             .iter()
-            .all(|one| one.why == "there is no namespace `ml`"),
+            .all(|one| one.why == "there is no namespace `ml`" && one.hint.contains("step `space`")),
         "{applied:?}"
     );
 }

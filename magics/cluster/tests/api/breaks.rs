@@ -25,6 +25,66 @@ fn a_trial_that_breaks_says_where() {
     assert!(applied.made.is_empty());
 }
 
+#[test]
+fn a_server_that_fails_while_all_is_tried_refuses_nothing() {
+    for fault in [
+        Fault::Status(500, "etcdserver: request timed out".to_owned()),
+        Fault::Busy(0),
+    ] {
+        let mut world = World::empty();
+        world.fail("PATCH /api/v1/namespaces/ml?", fault, 3);
+        let server = StandIn::start(world);
+        let cluster = server.connect();
+        let applied = cluster
+            .apply(&objects(ENDPOINT), How::default(), &go_on)
+            .unwrap();
+        assert_eq!(applied.refused, []);
+        let broken = applied.broken.unwrap();
+        assert_eq!(broken.object.as_deref(), Some("Namespace ml"));
+        assert!(!broken.hint.is_empty() && !broken.is_in_doubt, "{broken:?}");
+        assert!(applied.made.is_empty());
+    }
+}
+
+#[test]
+fn a_server_that_is_busy_for_a_while_is_waited_for() {
+    let mut world = World::empty();
+    world.fail("PATCH /api/v1/namespaces/ml?", Fault::Busy(0), 1);
+    world.fail(
+        &really("/api/v1/namespaces/ml/services/llm"),
+        Fault::Busy(0),
+        1,
+    );
+    let server = StandIn::start(world);
+    let applied = server
+        .connect()
+        .apply(&objects(ENDPOINT), How::default(), &go_on)
+        .unwrap();
+    assert_eq!((applied.broken, applied.made.len()), (None, 3));
+}
+
+#[test]
+fn a_webhook_that_does_not_answer_keeps_away_what_it_is_for() {
+    let mut world = World::empty();
+    world.put(
+        serde_json::json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "ml"}}),
+    );
+    let dead = "Internal error occurred: failed calling webhook \"a.example.com\": failed to call webhook: connection refused";
+    let fault = Fault::Status(500, dead.to_owned());
+    world.fail("PATCH /api/v1/namespaces/ml/services/llm?", fault, 9);
+    let server = StandIn::start(world);
+    let applied = server
+        .connect()
+        .apply(&objects(ENDPOINT), How::default(), &go_on)
+        .unwrap();
+    assert_eq!(applied.broken, None);
+    assert_eq!(applied.refused[0].object, "Service ml/llm");
+    assert!(
+        applied.refused[0].hint.contains("webhookconfigurations"),
+        "{applied:?}"
+    );
+}
+
 /// Where requests begin that really apply the object of `path`; trials have another word there.
 fn really(path: &str) -> String {
     format!("PATCH {path}?&fieldManager")

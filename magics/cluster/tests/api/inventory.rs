@@ -208,13 +208,12 @@ fn a_list_that_fails_is_said_and_the_rest_comes() {
 #[test]
 fn a_server_that_is_busy_is_asked_again() {
     let mut world = house();
-    world.fail(
-        "GET /api/v1/pods",
-        Fault::Status(429, "too many requests".to_owned()),
-        1,
-    );
+    world.fail("GET /api/v1/pods", Fault::Busy(1), 1);
+    let begun = std::time::Instant::now();
     let seen = seen(world);
     assert_eq!((seen.pods.len(), seen.failed.len()), (6, 0));
+    // Not before the server wants to be asked.
+    assert!(begun.elapsed().as_secs_f32() >= 1.0);
 }
 
 #[test]

@@ -93,8 +93,20 @@ fn status_shows_what_there_is() {
         endpoint http://llm.ml.svc:8000/v1
         notebook anna/papers: ready
         RayCluster ml/ray: ready, 1 of 2 workers
-        may not list `persistentvolumeclaims` of the whole cluster; the rule to ask for: {apiGroups: [""], resources: ["persistentvolumeclaims"], verbs: ["list"]}
-        may not list `persistentvolumeclaims` in namespace `anna`; the rule to ask for: {apiGroups: [""], resources: ["persistentvolumeclaims"], verbs: ["list"]}
+        may not list `persistentvolumeclaims` in namespace `anna`
+        an administrator can allow it with this:
+        apiVersion: rbac.authorization.k8s.io/v1
+        kind: ClusterRole
+        metadata: {name: mlk8s-view-default-editor-anna}
+        rules:
+        - {apiGroups: [""], resources: ["persistentvolumeclaims"], verbs: ["list"]}
+        ---
+        apiVersion: rbac.authorization.k8s.io/v1
+        kind: ClusterRoleBinding
+        metadata: {name: mlk8s-view-default-editor-anna}
+        roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: mlk8s-view-default-editor-anna}
+        subjects:
+        - {kind: ServiceAccount, name: default-editor, namespace: anna}
     "#]]
     .assert_eq(&text);
     assert!(output.status.success());
@@ -156,7 +168,7 @@ fn apply_says_what_is_new_and_can_only_try() {
     expect![[r"
         1 objects for URL
         + ConfigMap hello
-        1 created, 0 changed, 0 unchanged
+        1 would be created, 0 changed, 0 unchanged
         tried, not done (`--dry-run`)
     "]]
     .assert_eq(&apply(&["--dry-run"]));
@@ -199,7 +211,7 @@ fn an_apply_that_breaks_half_way_shows_what_it_did_and_goes_on_the_next_time() {
         + ConfigMap one
         + ConfigMap two
         + ConfigMap three
-        3 created, 0 changed, 0 unchanged
+        3 would be created, 0 changed, 0 unchanged
         it ended at ConfigMap two: the API server URL failed at `configmaps/two` in namespace `anna` (500): etcdserver: request timed out
             hint: the server may be overloaded or starting: `kubectl get --raw /readyz?verbose` says which part is not ready
         applied: ConfigMap one

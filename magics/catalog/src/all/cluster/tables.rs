@@ -1,6 +1,7 @@
 //! A cluster in tables: nodes, who has the GPUs, what waits or fails, what can be used, what could not be seen.
 
 use chrono::{DateTime, Utc};
+use mlk8s_cluster::denied;
 use mlk8s_cluster::inventory::{Inventory, Node, Pod, PodState, Scope, Share};
 
 use crate::view::{Column, Table, View};
@@ -233,7 +234,11 @@ fn volumes(seen: &Inventory) -> Table {
             volume.namespace.clone(),
             volume.name.clone(),
             format!("{:.0} GiB", volume.size as f64 / GIB),
-            if volume.bound { "bound" } else { "not bound" }.to_owned(),
+            match (volume.bound, volume.problem()) {
+                (true, _) => "bound".to_owned(),
+                (false, "") => "not bound".to_owned(),
+                (false, why) => format!("not bound: {why}"),
+            },
             volume.class.clone().unwrap_or_default(),
         ]
     });
@@ -279,7 +284,7 @@ fn remarks(seen: &Inventory, frame: &str) -> String {
         "all {} pods that may be seen are in the frame `{frame}`",
         seen.pods.len()
     ));
-    lines.extend(seen.denied.iter().map(ToString::to_string));
+    lines.extend(denied::told(&seen.denied));
     lines.extend(
         seen.failed
             .iter()

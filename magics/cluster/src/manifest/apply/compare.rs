@@ -92,7 +92,22 @@ pub(super) fn standing(live: &Value) -> String {
     let of = |ready: &Value, wanted: u64| format!("{} of {wanted} ready", number(ready));
     let replicas = spec["replicas"].as_u64().unwrap_or(1);
     match live["kind"].as_str().unwrap_or_default() {
-        "Deployment" => of(&status["availableReplicas"], replicas),
+        "Deployment" => {
+            let ready = of(&status["availableReplicas"], replicas);
+            // Such as that no pod of it is admitted, which nothing else tells: there is no pod.
+            match condition(
+                status,
+                &[("ReplicaFailure", "True"), ("Progressing", "False")],
+            ) {
+                Some(why) => format!("{ready}: {why}"),
+                None => ready,
+            }
+        }
+        "Job" => match condition(status, &[("Complete", "True"), ("Failed", "True")]) {
+            Some(_) if number(&status["succeeded"]) > 0 => "succeeded".to_owned(),
+            Some(why) => format!("failed: {why}"),
+            None => format!("{} of its pods run", number(&status["active"])),
+        },
         "StatefulSet" => of(&status["readyReplicas"], replicas),
         "DaemonSet" => of(
             &status["numberReady"],
@@ -113,6 +128,21 @@ pub(super) fn standing(live: &Value) -> String {
         },
         _ => "there".to_owned(),
     }
+}
+
+/// What the first of `kinds` that has that status says.
+fn condition(status: &Value, kinds: &[(&str, &str)]) -> Option<String> {
+    let all = status["conditions"].as_array()?;
+    let found = kinds.iter().find_map(|(kind, is)| {
+        all.iter()
+            .find(|one| one["type"] == *kind && one["status"] == *is)
+    })?;
+    let said = found["message"].as_str().filter(|said| !said.is_empty());
+    Some(
+        said.or(found["reason"].as_str())
+            .unwrap_or_default()
+            .to_owned(),
+    )
 }
 
 #[cfg(test)]
@@ -144,5 +174,28 @@ mod tests {
         let live = json!({"kind": "Secret", "data": {"password": "b2xk"}});
         let would = json!({"kind": "Secret", "data": {"password": "bmV3"}});
         assert_eq!(changes(&live, &would), ["data.password: … → …"]);
+    }
+
+    #[test]
+    fn why_a_deployment_has_no_pods_is_told() {
+        let refused = json!({"kind": "Deployment", "spec": {"replicas": 1}, "status": {"conditions": [
+            {"type": "Available", "status": "False", "message": "no minimum"},
+            {"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": "violates PodSecurity"}]}});
+        assert_eq!(standing(&refused), "0 of 1 ready: violates PodSecurity");
+    }
+
+    #[test]
+    fn how_a_job_ended_is_told() {
+        let job = |status: Value| standing(&json!({"kind": "Job", "status": status}));
+        let ended = |kind: &str| json!([{"type": kind, "status": "True", "reason": "BackoffLimitExceeded"}]);
+        assert_eq!(job(json!({"active": 1})), "1 of its pods run");
+        assert_eq!(
+            job(json!({"succeeded": 1, "conditions": ended("Complete")})),
+            "succeeded"
+        );
+        assert_eq!(
+            job(json!({"failed": 1, "conditions": ended("Failed")})),
+            "failed: BackoffLimitExceeded"
+        );
     }
 }

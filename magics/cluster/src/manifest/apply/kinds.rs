@@ -88,9 +88,14 @@ async fn resources(reach: &Reach, version: &str) -> kube::Result<APIResourceList
 
 /// That the cluster does not have the kinds of `objects`, and what brings them.
 pub(super) fn missing(objects: &[&Object]) -> ClusterError {
-    let kinds: BTreeSet<String> = objects
-        .iter()
-        .map(|object| format!("`{}` of `{}`", object.kind(), object.version()))
+    let mut kinds: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+    for object in objects {
+        let kind = format!("`{}` of `{}`", object.kind(), object.version());
+        kinds.entry(kind).or_default().push(object.name());
+    }
+    let kinds: Vec<String> = kinds
+        .into_iter()
+        .map(|(kind, names)| format!("{kind} ({})", names.join(", ")))
         .collect();
     let brought: BTreeSet<&str> = objects
         .iter()
@@ -109,8 +114,8 @@ pub(super) fn missing(objects: &[&Object]) -> ClusterError {
     };
     input(
         format!(
-            "this cluster does not have {}",
-            kinds.into_iter().collect::<Vec<_>>().join(", ")
+            "this cluster does not have {}; nothing was done",
+            kinds.join(", ")
         ),
         format!("{hint}; or apply without them: `--skip-unknown`"),
     )

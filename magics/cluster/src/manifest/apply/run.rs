@@ -3,10 +3,14 @@
 use std::collections::BTreeSet;
 
 use crate::cluster::Cluster;
+use crate::denied::Denied;
 use crate::error::ClusterError;
 use crate::manifest::Object;
 use crate::manifest::apply::kinds::Served;
 use crate::manifest::apply::{Applied, Broken, Change, How, Refused, Step};
+
+/// What one has to be allowed to apply an object. The server names the first that is missing only.
+const NEEDED: [&str; 3] = ["create", "get", "patch"];
 
 /// Objects that are being applied, and what became of them so far.
 pub(super) struct Run<'a> {
@@ -65,15 +69,14 @@ impl<'a> Run<'a> {
                 later.push(number);
                 continue;
             }
-            let change = self.attempt(number).await?;
-            if object.kind() == "Namespace" && change == Some(Change::Created) {
+            if self.attempt(number).await? == Some(Change::Created) && object.kind() == "Namespace"
+            {
                 fresh.insert(object.name());
             }
-            self.note(number, change);
         }
         if self.how.dry_run || !self.applied.refused.is_empty() {
             for number in later {
-                self.note(number, Some(Change::Untried));
+                self.note(number, Change::Untried, Vec::new());
             }
             return Ok(());
         }
@@ -85,8 +88,7 @@ impl<'a> Run<'a> {
             return Ok(());
         }
         for number in later {
-            let change = self.attempt(number).await?;
-            self.note(number, change);
+            self.attempt(number).await?;
         }
         if self.applied.refused.is_empty() {
             self.make(&rest).await?;
@@ -124,7 +126,9 @@ impl<'a> Run<'a> {
                     self.ends[*number] = End::Made;
                     self.applied.made.push(object.title());
                 }
-                Err(error) if error.is_of_all() || error.is_in_doubt() => return Err(error),
+                Err(error) if error.is_of_all() || error.is_in_doubt() || error.is_busy() => {
+                    return Err(error);
+                }
                 Err(error) => {
                     self.refuse(*number, &error);
                     return Ok(false);
@@ -135,22 +139,23 @@ impl<'a> Run<'a> {
         Ok(true)
     }
 
-    /// What would be new about an object; nothing when the cluster will not have it, which is noted.
+    /// What would be new about an object, which is noted; nothing when the cluster will not have it, which is noted, too.
     async fn attempt(&mut self, number: usize) -> Result<Option<Change>, ClusterError> {
         self.begin(number)?;
         let (object, served) = self.objects[number];
-        let change = match self.cluster.would(object, served, self.how).await {
-            Ok(change) => Some(change),
-            Err(error) if error.is_of_all() || matches!(error, ClusterError::TimedOut { .. }) => {
-                return Err(error);
+        match self.cluster.would(object, served, self.how).await {
+            Ok((change, warnings)) => {
+                self.at = None;
+                self.note(number, change.clone(), warnings);
+                Ok(Some(change))
             }
+            // A server that fails says nothing about the object.
+            Err(error) if error.is_of_all() || error.is_in_doubt() || error.is_busy() => Err(error),
             Err(error) => {
                 self.refuse(number, &error);
-                None
+                Ok(None)
             }
-        };
-        self.at = None;
-        Ok(change)
+        }
     }
 
     /// Turns to an object, unless the user wants to stop.
@@ -165,19 +170,28 @@ impl<'a> Run<'a> {
     fn refuse(&mut self, number: usize, error: &ClusterError) {
         self.ends[number] = End::Refused;
         self.at = None;
+        let denied = match error {
+            ClusterError::Forbidden(denied) => NEEDED
+                .map(|verb| Denied {
+                    verb: verb.to_owned(),
+                    ..denied.clone()
+                })
+                .to_vec(),
+            _ => Vec::new(),
+        };
         self.applied.refused.push(Refused {
             object: self.objects[number].0.title(),
             hint: error.hint().unwrap_or_default(),
             why: error.to_string(),
+            denied,
         });
     }
 
-    fn note(&mut self, number: usize, change: Option<Change>) {
-        if let Some(change) = change {
-            self.applied.steps.push(Step {
-                object: self.objects[number].0.title(),
-                change,
-            });
-        }
+    fn note(&mut self, number: usize, change: Change, warnings: Vec<String>) {
+        self.applied.steps.push(Step {
+            object: self.objects[number].0.title(),
+            change,
+            warnings,
+        });
     }
 }

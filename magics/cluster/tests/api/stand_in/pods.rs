@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use tungstenite::Message;
 use tungstenite::protocol::{Role, WebSocket};
 
+use super::admission::violation;
 use super::transport::{Request, Wire};
 use super::verbs::refusal;
 use super::world::World;
@@ -27,9 +28,16 @@ pub(crate) fn stream(wire: BufReader<Box<dyn Wire>>, request: &Request, world: &
     forward(wire.into_inner(), request);
 }
 
-/// Makes the pod of a new job.
+/// Makes the pod of a new job, if the namespace takes it; if not, there is an event that says so.
 pub(crate) fn begin(world: &mut World, namespace: &str, job: &str) {
     let owner = world.get("jobs", namespace, job).unwrap().clone();
+    let spec = &owner["spec"]["template"]["spec"];
+    if let Some(broken) = violation(world, namespace, "enforce", spec) {
+        world.put(json!({"apiVersion": "v1", "kind": "Event", "metadata": {"name": job, "namespace": namespace},
+            "involvedObject": {"kind": "Job", "name": job}, "type": "Warning", "reason": "FailedCreate",
+            "message": format!("Error creating: pods \"{job}-x7k2p\" is forbidden: {broken}")}));
+        return;
+    }
     let mut labels = owner["spec"]["template"]["metadata"]["labels"].clone();
     if labels.is_null() {
         labels = json!({});

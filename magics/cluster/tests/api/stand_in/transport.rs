@@ -24,6 +24,8 @@ pub(crate) struct Request {
 pub(crate) struct Answer {
     pub(crate) code: u16,
     pub(crate) body: Value,
+    /// Text of headers `Warning`.
+    pub(crate) warnings: Vec<String>,
 }
 
 /// A connection of either kind.
@@ -59,6 +61,7 @@ pub(crate) fn serve(
             Some(Fault::Status(code, said)) => {
                 send(&mut wire, &status(code, "InternalError", &said));
             }
+            Some(Fault::Busy(seconds)) => busy(&mut wire, seconds),
             None => {
                 if pods::streams(&request) {
                     return pods::stream(wire, &request, world);
@@ -97,7 +100,11 @@ impl Request {
 pub(crate) fn status(code: u16, reason: &str, message: &str) -> Answer {
     let body = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
         "message": message, "reason": reason, "code": code});
-    Answer { code, body }
+    Answer {
+        code,
+        body,
+        warnings: Vec::new(),
+    }
 }
 
 /// A request and its first line; nothing when the connection has ended.
@@ -157,13 +164,27 @@ fn plain(text: &str) -> String {
     String::from_utf8(out).unwrap()
 }
 
+/// What is said where too much is asked at once: not an object, and a header that says how long to wait.
+fn busy(wire: &mut BufReader<Box<dyn Wire>>, seconds: u32) {
+    let body = "Too many requests, please try again later.\n";
+    let wire = wire.get_mut();
+    let _ = write!(
+        wire,
+        "HTTP/1.1 429 X\r\ncontent-type: text/plain\r\nretry-after: {seconds}\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let _ = wire.flush();
+}
+
 fn send(wire: &mut BufReader<Box<dyn Wire>>, answer: &Answer) {
     let body = answer.body.to_string();
+    let warning = |text: &String| format!("warning: 299 - {}\r\n", json!(text));
+    let warnings: String = answer.warnings.iter().map(warning).collect();
     let wire = wire.get_mut();
     // A client that has gone is no concern of the server.
     let _ = write!(
         wire,
-        "HTTP/1.1 {} X\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        "HTTP/1.1 {} X\r\ncontent-type: application/json\r\n{warnings}content-length: {}\r\n\r\n{body}",
         answer.code,
         body.len()
     );

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::admission::{refuse, strict};
+use super::admission::{refuse, strict, warning};
 use super::discovery;
 use super::transport::{Answer, Request, status};
 use super::world::{Kind, World};
@@ -45,7 +45,11 @@ pub(crate) fn answer(world: &mut World, request: &Request) -> Answer {
 }
 
 fn ok(body: Value) -> Answer {
-    Answer { code: 200, body }
+    Answer {
+        code: 200,
+        body,
+        warnings: Vec::new(),
+    }
 }
 
 fn object(
@@ -263,7 +267,7 @@ fn create(world: &mut World, request: &Request, target: &Target) -> Answer {
     }
     Answer {
         code: 201,
-        body: world.objects[&key(&target)].clone(),
+        ..ok(world.objects[&key(&target)].clone())
     }
 }
 
@@ -296,6 +300,15 @@ fn patch(world: &mut World, request: &Request, target: &Target) -> Answer {
         return refused;
     }
     let live = world.objects.get(&key(target)).cloned();
+    // Who applies what is not there has to create it.
+    if let Some(refused) = forbidden(world, "create", target).filter(|_| live.is_none()) {
+        return refused;
+    }
+    let place = target.namespace.as_deref().unwrap_or_default();
+    if let Some(refused) = refuse(world, place, &patch) {
+        return refused;
+    }
+    let warnings: Vec<String> = warning(world, place, &patch).into_iter().collect();
     let other = live
         .as_ref()
         .and_then(|live| live["metadata"]["managedFields"][0]["manager"].as_str());
@@ -304,11 +317,7 @@ fn patch(world: &mut World, request: &Request, target: &Target) -> Answer {
         && request.query("force") != Some("true")
         && differs(live, &patch)
     {
-        return status(
-            409,
-            "Conflict",
-            &format!("Apply failed with 1 conflict: conflict with \"{other}\": .spec"),
-        );
+        return conflict(other);
     }
     let is_new = live.is_none();
     let mut object = live.unwrap_or_else(|| json!({}));
@@ -320,13 +329,27 @@ fn patch(world: &mut World, request: &Request, target: &Target) -> Answer {
     defaults(&mut object);
     if request.query("dryRun") == Some("All") {
         object["metadata"]["resourceVersion"] = json!("dry");
-        return ok(object);
+        return Answer {
+            warnings,
+            ..ok(object)
+        };
     }
     world.put(object);
     Answer {
         code: if is_new { 201 } else { 200 },
-        body: world.objects[&key(target)].clone(),
+        warnings,
+        ..ok(world.objects[&key(target)].clone())
     }
+}
+
+/// That fields belong to `other`.
+fn conflict(other: &str) -> Answer {
+    let with = format!("conflict with \"{other}\" using v1");
+    let said = format!("Apply failed with 1 conflict: {with}: .spec");
+    let mut answer = status(409, "Conflict", &said);
+    let cause = json!({"reason": "FieldManagerConflict", "message": with, "field": ".spec"});
+    answer.body["details"] = json!({"causes": [cause]});
+    answer
 }
 
 /// Whether `patch` says anything else than `live` where both say something.

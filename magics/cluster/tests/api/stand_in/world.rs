@@ -45,6 +45,8 @@ pub(crate) enum Fault {
     Close,
     /// A status with a message.
     Status(u16, String),
+    /// Too much is asked, and this is how many seconds to wait.
+    Busy(u32),
 }
 
 /// How jobs go: what their pods write, and how they end.
