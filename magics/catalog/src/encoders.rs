@@ -3,7 +3,6 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::UNIX_EPOCH;
 
 use mlk8s_llm::call::Call as ModelCall;
 use mlk8s_llm::endpoint::Endpoint;
@@ -223,7 +222,12 @@ impl Embedder {
         let made = match embed(&client, &self.pattern(call)?) {
             // It has just gone to rest, or ended with the notebook that had started it: it is started once more.
             Err(LlmError::Ended { .. }) if matches!(self.place, Place::Here(_)) => {
-                embed(&client, &self.pattern(call)?)
+                let again = embed(&client, &self.pattern(call)?);
+                // What was there was made just now.
+                again.map(|again| Embedded {
+                    n_reused: 0,
+                    ..again
+                })
             }
             made => made,
         };
@@ -234,11 +238,13 @@ impl Embedder {
 
     /// What a call is like, but for what it asks about.
     fn pattern(&self, call: &mut Call) -> Result<ModelCall, MagicError> {
+        let mut identity = None;
         let (endpoint, model) = match &self.place {
             Place::There(endpoint, model) => ((**endpoint).clone(), model.clone()),
             Place::Here(here) => {
                 let (record, _) = here.start(call)?;
                 let endpoint = call.session.workers.endpoint(&record);
+                identity = record.identity();
                 call.session
                     .models
                     .endpoints()?
@@ -249,8 +255,8 @@ impl Embedder {
         let about = call.session.models.about(&self.run);
         let mut pattern = models::call(endpoint, &model, Vec::new(), about, TIMEOUT_S);
         pattern.class = self.class;
-        if let Place::Here(here) = &self.place {
-            pattern.identity = Some(here.identity());
+        pattern.identity = identity;
+        if matches!(self.place, Place::Here(_)) {
             // It has one thing after the other to do, and what waits in its line is not late.
             pattern.timeout = std::time::Duration::from_secs(HERE_S);
         }
@@ -293,29 +299,6 @@ impl Here {
             record,
             remark,
         })
-    }
-
-    /// What makes its vectors what they are: the files of the model, and this program.
-    fn identity(&self) -> String {
-        let files = match std::fs::read_dir(&self.path) {
-            Ok(entries) => entries.flatten().map(|entry| entry.path()).collect(),
-            Err(_) => vec![self.path.clone()],
-        };
-        let mut files: Vec<String> = files
-            .iter()
-            .filter_map(|path| {
-                let about = path.metadata().ok()?;
-                let changed = about.modified().ok()?.duration_since(UNIX_EPOCH).ok()?;
-                Some(format!("{} {} {changed:?}", path.display(), about.len()))
-            })
-            .collect();
-        files.sort();
-        format!(
-            "{} {:?}\n{}",
-            env!("CARGO_PKG_VERSION"),
-            self.context,
-            files.join("\n")
-        )
     }
 
     /// The process of the model, which may be a new one.

@@ -5,6 +5,7 @@
 //! it kept.
 
 mod claim;
+mod stamp;
 mod start;
 mod wanted;
 
@@ -73,6 +74,9 @@ pub(crate) struct Record {
     /// The directory or file of the model, as the system knows it.
     #[serde(default)]
     pub(crate) path: PathBuf,
+    /// Its files as they were when it was started.
+    #[serde(default)]
+    pub(crate) stamp: String,
     /// A magic has started it because vectors were wanted; it ends by itself after some rest.
     #[serde(default)]
     pub(crate) on_demand: bool,

@@ -42,21 +42,6 @@ impl Cache {
         }
     }
 
-    /// Drops the answers to the requests with `keys`, all or none.
-    pub(crate) fn forget_all(&self, keys: &[String]) {
-        let Some(store) = self.0.as_ref().filter(|_| !keys.is_empty()) else {
-            return;
-        };
-        // What stays takes room and does no harm.
-        let Ok(whole) = store.unchecked_transaction() else {
-            return;
-        };
-        for key in keys {
-            let _ = whole.execute("DELETE FROM answers WHERE key = ?", [key]);
-        }
-        let _ = whole.commit();
-    }
-
     /// Keeps an answer; one that cannot be kept is asked for again.
     pub(crate) fn put(&self, key: &str, answer: &Answer) {
         let text = serde_json::to_string(answer).ok();
@@ -96,11 +81,8 @@ mod tests {
         };
         Cache::open(&dir.path().join("a/answers.db")).put("k", &answer);
         let again = Cache::open(&dir.path().join("a/answers.db"));
-        assert_eq!(again.get("k"), Some(answer.clone()));
+        assert_eq!(again.get("k"), Some(answer));
         assert_eq!(again.get("other"), None);
-        again.put("l", &answer);
-        again.forget_all(&["k".to_owned(), "other".to_owned()]);
-        assert_eq!((again.get("k"), again.get("l")), (None, Some(answer)));
         let broken = Cache::open(Path::new("/proc/none/answers.db"));
         broken.put("k", &Answer::default());
         assert_eq!(broken.get("k"), None);

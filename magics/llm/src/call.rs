@@ -141,7 +141,8 @@ pub struct Call {
     pub stream: bool,
     /// An earlier answer to the very same request will do.
     pub reuse: bool,
-    /// What answers, where its address does not tell: a process of this machine has another one next time.
+    /// What answers, where its address does not tell: a process of this machine has another one next time. Vectors that
+    /// it has made are kept by this until all are there.
     pub identity: Option<String>,
     /// How long one attempt may take.
     pub timeout: Duration,
@@ -255,8 +256,7 @@ impl Call {
             body.remove("priority");
             body.remove("service_tier");
         }
-        let place = self.identity.as_ref().unwrap_or(&self.endpoint.url);
-        let text = format!("{place}\n{}\n{body}", self.kind.path());
+        let text = format!("{}\n{}\n{body}", self.endpoint.url, self.kind.path());
         hex::encode(Sha256::digest(text))
     }
 }

@@ -3,6 +3,7 @@
 mod attempt;
 mod embed;
 mod many;
+mod passing;
 mod picture;
 
 use std::collections::HashMap;

@@ -14,7 +14,7 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use super::claim::Claim;
-use super::{Loader, Record, Summary, Workers, real};
+use super::{Loader, Record, Summary, Workers, real, stamp};
 use crate::call::{Cancel, Progress};
 use crate::error::{ErrorKind, MagicError};
 
@@ -220,6 +220,7 @@ impl Workers {
             &format!("{}\n", Uuid::new_v4().simple()),
         )?;
         let log = self.dir().join(format!("{}.log", start.name));
+        let stamp = stamp::of_files(&real(start.path));
         let mut child = spawn(start, device, program, &key, &log)?;
         let loaded = wait(&mut child, start.name, &log, cancel, progress);
         let announced = loaded.and_then(|(ready, notice)| {
@@ -234,6 +235,7 @@ impl Workers {
                 context: ready.context,
                 slots: start.slots.unwrap_or_default(),
                 path: real(start.path),
+                stamp,
                 on_demand: start.on_demand,
                 took_s: begun.elapsed().as_secs_f64(),
                 loader: Loader::of(self.notebook.clone()),

@@ -3,9 +3,11 @@
 use std::cell::RefCell;
 use std::ops::Range;
 use std::path::Path;
-use std::sync::PoisonError;
+
+use sha2::{Digest as _, Sha256};
 
 use super::many::STANDING;
+use super::passing::Passing;
 use super::{Client, picture};
 use crate::call::{Answer, Call, Kind, Message, Role};
 use crate::error::LlmError;
@@ -44,11 +46,21 @@ struct Watch<'a> {
     report: &'a mut dyn FnMut(usize),
 }
 
+/// What is to be asked, in parts.
+struct Work<'a> {
+    parts: Vec<Range<usize>>,
+    /// The call for a part; `None` where it cannot be made.
+    call: &'a dyn Fn(&Range<usize>) -> Option<Call>,
+    /// Calls in memory at once.
+    standing: usize,
+    /// What is there already, and where the rest is kept.
+    passing: Option<Passing>,
+}
+
 impl Client {
     /// The vectors of `texts`, asked for as `pattern` says; `report` is told how many texts are done. What was answered
     /// is kept: the same texts cost nothing a second time. Of a process of this machine, which costs nothing, answers are
-    /// kept until all are there, so that a stop, a kill or its end loses none; where `pattern` does not say what answers,
-    /// they are not kept.
+    /// kept until all are there, so that a stop, a kill or its end loses none.
     pub fn embed<T: AsRef<str>>(
         &self,
         pattern: &Call,
@@ -58,14 +70,19 @@ impl Client {
     ) -> Result<Embedded, LlmError> {
         let sizes = texts.iter().map(|text| text.as_ref().len() as u64);
         let parts = parts(sizes, TEXTS, TEXT_BYTES);
-        let calls = parts.iter().map(|part| {
-            let contents = texts[part.clone()]
-                .iter()
-                .map(|text| text.as_ref().to_owned());
-            call(pattern, Kind::Embedding, contents)
-        });
-        let name = &pattern.endpoint.name;
-        self.vectors(name, &parts, calls, STANDING, &mut Watch { stop, report })
+        let call = |part: &Range<usize>| {
+            let texts = texts[part.clone()].iter();
+            let contents = texts.map(|text| text.as_ref().to_owned());
+            Some(call(pattern, Kind::Embedding, contents))
+        };
+        let contents = texts.iter().map(|text| text.as_ref().as_bytes());
+        let work = Work {
+            passing: self.passing(pattern, contents, parts.len()),
+            parts,
+            call: &call,
+            standing: STANDING,
+        };
+        self.vectors(pattern, work, &mut Watch { stop, report })
             .map_err(|(_, error)| error)
     }
 
@@ -81,7 +98,7 @@ impl Client {
         let size = |file: &P| std::fs::metadata(file).map_or(0, |about| about.len());
         let parts = parts(files.iter().map(size), PICTURES, PICTURE_BYTES);
         let unreadable = RefCell::new(None);
-        let calls = parts.iter().map_while(|part| {
+        let call = |part: &Range<usize>| {
             let files = files[part.clone()].iter();
             let uris: Result<Vec<String>, LlmError> =
                 files.map(|file| picture::uri(file.as_ref())).collect();
@@ -92,40 +109,76 @@ impl Client {
                     None
                 }
             }
-        });
-        let mut watch = Watch { stop, report };
-        let name = &pattern.endpoint.name;
-        let made = self.vectors(name, &parts, calls.fuse(), STANDING_PICTURES, &mut watch);
+        };
+        let contents = files.iter().map(|file| picture::stamp(file.as_ref()));
+        let work = Work {
+            passing: self.passing(pattern, contents, parts.len()),
+            parts,
+            call: &call,
+            standing: STANDING_PICTURES,
+        };
+        let made = self.vectors(pattern, work, &mut Watch { stop, report });
         if let Some(error) = unreadable.take() {
             return Err(error);
         }
         made.map_err(|(part, error)| picture::named(error, &files[part]))
     }
 
-    /// Makes `calls` of `endpoint`, one for each of `parts`; an error comes with the part that it is about.
+    /// What is there of the vectors of `contents`, in `n` requests, where `pattern` says what answers.
+    fn passing<B: AsRef<[u8]>>(
+        &self,
+        pattern: &Call,
+        contents: impl Iterator<Item = B>,
+        n: usize,
+    ) -> Option<Passing> {
+        let identity = pattern.identity.as_ref()?;
+        let mut name = Sha256::new();
+        name.update(identity);
+        for content in contents {
+            let content = content.as_ref();
+            name.update((content.len() as u64).to_le_bytes());
+            name.update(content);
+        }
+        let name = hex::encode(name.finalize());
+        Passing::open(&self.shared.places.state, &name, n)
+    }
+
+    /// Does the work; an error comes with the part that it is about.
     fn vectors(
         &self,
-        endpoint: &str,
-        parts: &[Range<usize>],
-        calls: impl Iterator<Item = Call>,
-        standing: usize,
+        pattern: &Call,
+        work: Work<'_>,
         watch: &mut Watch<'_>,
     ) -> Result<Embedded, (Range<usize>, LlmError)> {
-        let mut answers: Vec<Option<Answer>> = parts.iter().map(|_| None).collect();
-        let (mut failure, mut done) = (None, 0);
-        let passing = RefCell::new(Vec::new());
-        let calls = calls.inspect(|call| {
-            if call.identity.is_some() {
-                passing.borrow_mut().push(call.key());
-            }
-        });
-        let calls = calls.enumerate();
+        let Work { parts, passing, .. } = &work;
+        let mut answers: Vec<Option<Answer>> = (0..parts.len())
+            .map(|at| {
+                let answer = passing.as_ref()?.get(at)?;
+                Some(Answer {
+                    reused: true,
+                    ..answer
+                })
+            })
+            .collect();
+        let there = parts.iter().zip(&answers).filter(|(_, is)| is.is_some());
+        let mut done = there.map(|(part, _)| part.len()).sum();
+        let left: Vec<usize> = (0..parts.len())
+            .filter(|&at| answers[at].is_none())
+            .collect();
+        let calls = left
+            .into_iter()
+            .map_while(|at| Some((at, (work.call)(&parts[at])?)))
+            .fuse();
+        let mut failure = None;
         self.ask_standing(
-            standing,
+            work.standing,
             calls,
             watch.stop,
             &mut |at, answer| match answer {
                 Ok(answer) => {
+                    if let Some(passing) = passing {
+                        passing.put(at, &answer);
+                    }
                     done += parts[at].len();
                     answers[at] = Some(answer);
                     (watch.report)(done);
@@ -141,23 +194,18 @@ impl Client {
             return Err(failure);
         }
         let mut out = Embedded::default();
+        let mut wrong = None;
         for (answer, part) in answers.into_iter().zip(parts) {
-            answer
-                .ok_or(LlmError::Cancelled)
-                .and_then(|answer| out.take(&answer, part.len(), endpoint))
-                .map_err(|error| (part.clone(), error))?;
+            let answer = answer.ok_or_else(|| (part.clone(), LlmError::Cancelled))?;
+            if let Err(error) = out.take(&answer, part.len(), &pattern.endpoint.name) {
+                wrong.get_or_insert((part.clone(), error));
+            }
         }
-        self.forget_all(&passing.into_inner());
-        Ok(out)
-    }
-}
-
-impl Client {
-    /// Drops answers that were kept for the case of a stop.
-    fn forget_all(&self, keys: &[String]) {
-        let cache = self.shared.cache.lock();
-        let cache = cache.unwrap_or_else(PoisonError::into_inner);
-        cache.forget_all(keys);
+        // Also where it is wrong: it would be so for good.
+        if let Some(passing) = work.passing {
+            passing.forget();
+        }
+        wrong.map_or(Ok(out), Err)
     }
 }
 
@@ -170,7 +218,7 @@ fn call(pattern: &Call, kind: Kind, contents: impl IntoIterator<Item = String>) 
     Call {
         kind,
         stream: false,
-        reuse: pattern.endpoint.process.is_none() || pattern.identity.is_some(),
+        reuse: pattern.endpoint.process.is_none(),
         messages: contents.into_iter().map(message).collect(),
         ..pattern.clone()
     }
