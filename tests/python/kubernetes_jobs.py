@@ -213,7 +213,10 @@ class Runner:
                 pod["spec"] = {**pod["spec"], "nodeName": name}
                 return True
         nodes = len(self.server.all("nodes"))
-        why = f"0/{nodes} nodes are available: {nodes} Insufficient nvidia.com/gpu."
+        why = (
+            f"0/{nodes} nodes are available: {nodes} Insufficient nvidia.com/gpu. no new claims to deallocate, "
+            f"preemption: 0/{nodes} nodes are available: {nodes} No preemption victims found for incoming pod."
+        )
         pod["status"] = {"phase": "Pending", "conditions": [
             {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": why}]}
         return False

@@ -183,6 +183,8 @@ def test_what_a_job_waits_for_is_shown(cluster, kernel_of, tmp_path):
     kernel.until_shown(talk, "Insufficient nvidia.com/gpu")
     kernel.stop(talk)
     assert talk.ename == "Interrupted" and phases(server) == ["Pending"], talk
+    # Not what a scheduler thinks of sending others away, which is longer than the reason.
+    assert "preemption" not in talk.shown, talk
 
 
 def test_words_that_do_not_go_together_are_refused(cluster, kernel_of, tmp_path):

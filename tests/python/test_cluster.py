@@ -135,4 +135,4 @@ def test_what_is_somebody_elses_is_not_taken_and_what_one_may_not_is_said(apply,
         assert code == 0 and "1 changed" in said, said
         server.denied = {"patch jobs"}
         code, said = apply(server, other)
-        assert code == 1 and '{apiGroups: ["batch"], resources: ["jobs"], verbs: ["patch"]}' in said, said
+        assert code == 1 and '{apiGroups: ["batch"], resources: ["jobs"], verbs: ["create", "get", "patch"]}' in said, said
