@@ -139,10 +139,9 @@ fn role(namespace: Option<&str>, denied: &[&Denied], who: &str) -> String {
         None => format!("{{kind: User, apiGroup: rbac.authorization.k8s.io, name: \"{who}\"}}"),
     };
     format!(
-        "apiVersion: rbac.authorization.k8s.io/v1\nkind: {kind}\nmetadata: {{name: {name}{place}}}\nrules:\n{}---\n\
+        "apiVersion: rbac.authorization.k8s.io/v1\nkind: {kind}\nmetadata: {{name: {name}{place}}}\nrules:\n{rules}---\n\
          apiVersion: rbac.authorization.k8s.io/v1\nkind: {kind}Binding\nmetadata: {{name: {name}{place}}}\n\
-         roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: {kind}, name: {name}}}\nsubjects:\n- {subject}\n",
-        rules
+         roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: {kind}, name: {name}}}\nsubjects:\n- {subject}\n"
     )
 }
 

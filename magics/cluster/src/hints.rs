@@ -84,12 +84,13 @@ pub(crate) fn shortened(said: &str) -> String {
         short.push_str(before);
         short.push_str(BEFORE);
         // What is wrong with a value stands behind it.
-        let end = match after.starts_with(['{', '[']) {
-            true => after
+        let end = if after.starts_with(['{', '[']) {
+            after
                 .rfind("}: ")
                 .or_else(|| after.rfind("]: "))
-                .map_or(after.len(), |at| at + 1),
-            false => 0,
+                .map_or(after.len(), |at| at + 1)
+        } else {
+            0
         };
         let value = &after[..end];
         match value.char_indices().nth(VALUE) {
