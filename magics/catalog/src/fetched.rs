@@ -54,9 +54,15 @@ fn elsewhere(wanted: &str, call: &Call) -> Result<Reference, MagicError> {
     let says_where = wanted.contains([':', '@']);
     let n_slashes = wanted.matches('/').count();
     let is_path = wanted.starts_with(['.', '/', '~']) || (!says_where && n_slashes > 1);
-    let known = models_here(call.session);
+    // What is in the hub's cache is meant, whatever is here.
+    let mut cached = call
+        .session
+        .hub()
+        .ok()
+        .into_iter()
+        .flat_map(mlk8s_models::installed);
     let is_mistyped =
-        n_slashes == 1 && !near.meant.is_empty() && !known.iter().any(|n| n == wanted);
+        n_slashes == 1 && !near.meant.is_empty() && !cached.any(|model| model.name == wanted);
     if is_path || (!says_where && is_mistyped) {
         let message = format!("`{wanted}` is not here: there is no such directory or file");
         let mut hint = near.hint();
@@ -70,6 +76,7 @@ fn elsewhere(wanted: &str, call: &Call) -> Result<Reference, MagicError> {
     }
     wanted.parse::<Reference>().map_err(|error| {
         let error = MagicError::from(error);
+        let known = models_here(call.session);
         let mut meant = near::names(wanted, known.iter().map(String::as_str));
         meant.extend(near.meant.iter().cloned());
         meant.dedup();

@@ -49,17 +49,6 @@ pub(crate) enum Cause {
     Garbled,
 }
 
-impl std::fmt::Display for Cause {
-    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Cause::Status(status) => write!(out, "{status}"),
-            Cause::Connection => out.write_str("no connection"),
-            Cause::Timeout => out.write_str("too slow"),
-            Cause::Garbled => out.write_str("no answer"),
-        }
-    }
-}
-
 impl Failure {
     /// Whether asking again may help.
     pub(crate) fn passes(&self) -> bool {

@@ -270,7 +270,13 @@ impl<'a> OpenRow<'a> {
 
     /// Sets down a failure; what had come of the answer is paid for.
     fn fail(&self, failure: &Failure) {
-        let error = format!("{}: {}", failure.cause, failure.message);
+        let cause = match failure.cause {
+            Cause::Status(status) => status.to_string(),
+            Cause::Connection => "no connection".to_owned(),
+            Cause::Timeout => "too slow".to_owned(),
+            Cause::Garbled => "no answer".to_owned(),
+        };
+        let error = format!("{cause}: {}", failure.message);
         self.end(Status::Failed, &failure.text, error);
     }
 

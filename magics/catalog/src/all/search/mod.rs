@@ -77,7 +77,7 @@ impl Magic for Search {
             ],
             cell: "%search build docs --words-only --as library --add",
             about: "adds to an index what is not in it yet; without `--add` it has just these from now on",
-            shows: "passages",
+            shows: "items",
         },
         Example {
             after: &[
