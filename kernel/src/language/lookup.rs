@@ -64,7 +64,7 @@ pub(crate) fn begun(code: &str, at: usize) -> Option<&str> {
     let begun = &before[start..];
     let line = before[..start].rsplit('\n').next().unwrap_or_default();
     let is_text = line.matches('"').count() % 2 == 1 || line.contains("//");
-    let is_of_another = line.ends_with(['.', ':', '\'', '!']) && !line.ends_with("..");
+    let is_of_another = line.ends_with(['.', ':', '\'']) && !line.ends_with("..");
     let is_name = begun.starts_with(|c: char| !c.is_numeric());
     (is_name && !is_text && !is_of_another).then_some(begun)
 }
@@ -176,6 +176,7 @@ mod tests {
         assert_eq!(found("let x = s"), ["sales", "sum_of_all"]);
         assert_eq!(found("f(sal"), ["sales"]);
         assert_eq!(found("0..n"), ["n"]);
+        assert_eq!(found("if !n"), ["n"]);
         for none in [
             "sales.s", "std::s", "\"s", "// s", "4", "let x = ", "'s", "x",
         ] {

@@ -65,8 +65,8 @@ impl Old {
     }
 
     /// Whether some of `items` would take the place of what is there.
-    pub(super) fn has_any(&self, items: impl Iterator<Item = impl AsRef<str>>) -> bool {
-        items.into_iter().any(|id| self.ids.contains(id.as_ref()))
+    pub(super) fn has_any(&self, mut items: impl Iterator<Item = impl AsRef<str>>) -> bool {
+        items.any(|id| self.ids.contains(id.as_ref()))
     }
 
     /// Ids of what is there and not among the items.
