@@ -113,7 +113,12 @@ fn difference((found, wanted): (&[f32], &[f32])) -> f32 {
             most.max(x)
         }
     });
-    worst / largest
+    // A row of zeros is no vector.
+    if largest > 0.0 {
+        worst / largest
+    } else {
+        f32::INFINITY
+    }
 }
 
 fn cosine((found, wanted): (&[f32], &[f32])) -> f64 {

@@ -240,14 +240,14 @@ impl Model {
         let mut bytes = Vec::new();
         for (name, shape) in &self.tensors {
             let norm = name.to_lowercase().contains("norm") || name.contains("emb_ln");
-            let centre = if norm && name.ends_with("weight") {
+            let centre: f32 = if norm && name.ends_with("weight") {
                 1.0
             } else {
                 0.0
             };
             // All inputs of an output, those of a patch in all its directions.
             let inputs = shape.get(1..).unwrap_or_default().iter().product::<usize>();
-            let scale = match shape.len() {
+            let scale: f32 = match shape.len() {
                 0 | 1 => 0.1,
                 _ => (3.0 / inputs as f32).sqrt(),
             };
