@@ -3,6 +3,7 @@
 //! `mlk8s-bench NAME…`, or without a name the list. Data sets are looked for in the directory that `MLK8S_BENCH_DATA`
 //! names, else in `../shared/data` beside the checkout.
 
+mod articles;
 mod build;
 mod carb;
 mod client;
@@ -42,6 +43,11 @@ const ALL: &[Bench] = &[
         name: "musique",
         about: "guided retrieval: 100 questions of MuSiQue (musique)",
         run: musique::run,
+    },
+    Bench {
+        name: "articles",
+        about: "evidence for 72 questions about the articles beside the notebooks, guided and plain",
+        run: articles::run,
     },
     Bench {
         name: "build",
