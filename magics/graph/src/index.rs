@@ -87,7 +87,7 @@ impl Index {
                 .map(|document| self.documents[document].text.id.as_str())
                 .collect()
         };
-        let (guided, plain) = retriever.rank(question);
+        let (guided, plain) = retriever.rank(&self.documents, &self.resolved, question);
         (ids(guided), ids(plain))
     }
 

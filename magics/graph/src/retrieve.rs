@@ -2,33 +2,32 @@
 //!
 //! After `HippoRAG` (Gutiérrez et al. 2024), without a model: linking is by names, and the evidence is the answer.
 
+mod asked;
 mod bm25;
 mod evidence;
 mod link;
 mod network;
+mod phrases;
+mod rank;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::entity::{Resolved, normal};
+use crate::entity::Resolved;
 use crate::extract::Analysed;
 use bm25::{Bm25, best};
 pub(crate) use bm25::{is_stop_word, words};
 use evidence::Reader;
 use link::{Lexicon, Link};
 use network::Network;
+use phrases::{HEAD_COUNTS, heads, sentence_edges, title_phrases};
+use rank::Weighed;
 
 /// Passages that a ranking goes down to.
 const MOST_PASSAGES: usize = 100;
-/// How much plain word search counts beside the walk. With more, passages that only lead to the answer fall behind.
-const PLAIN_COUNTS: f32 = 0.2;
-/// What the edge from a name to its head counts, against 1 for one that a sentence states.
-const HEAD_COUNTS: f32 = 0.3;
-/// Longest title, in words, that is a phrase of the network.
-const TITLE_WORDS: usize = 12;
 
 /// How much to answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -156,44 +155,47 @@ impl Retriever {
         }
         let mut edges: Vec<(u32, u32, f32)> = Vec::new();
         let mut spread = vec![0; n_phrases];
+        let head_of = heads(resolved);
         for (number, passage) in passages.iter().enumerate() {
             let node = (n_phrases + number) as u32;
+            let document = passage.document;
             let mut here: BTreeSet<u32> = BTreeSet::new();
             for sentence in passage.sentences.clone() {
-                let mentions = documents[passage.document].sentences[sentence]
-                    .mentions
-                    .len();
-                here.extend(
-                    (0..mentions).filter_map(|m| resolved.thing(passage.document, sentence, m)),
-                );
-                edges.extend(sentence_edges(
-                    documents,
-                    resolved,
-                    passage.document,
-                    sentence,
-                ));
+                let n_mentions = documents[document].sentences[sentence].mentions.len();
+                here.extend((0..n_mentions).filter_map(|m| resolved.thing(document, sentence, m)));
+                edges.extend(sentence_edges(documents, resolved, document, sentence));
             }
             // A title speaks for its whole document: of a long one each passage has a part of it.
-            let part = 1.0 / n_passages_of[passage.document] as f32;
-            if let Some(title) = title_of[passage.document] {
+            let part = 1.0 / n_passages_of[document] as f32;
+            if let Some(title) = title_of[document] {
                 edges.extend(here.iter().map(|&phrase| (title, phrase, part)));
                 if !here.contains(&title) {
                     edges.push((title, node, part));
                     spread[title as usize] += 1;
                 }
             }
+            // Who speaks of biomedical question answering speaks of question answering.
+            let spoken: BTreeSet<u32> = here
+                .iter()
+                .filter_map(|p| head_of.get(p).copied())
+                .collect();
+            edges.extend(spoken.difference(&here).map(|&head| (head, node, 1.0)));
             for phrase in here {
                 edges.push((phrase, node, 1.0));
                 spread[phrase as usize] += 1;
             }
         }
-        edges.extend(heads(resolved));
+        edges.extend(
+            head_of
+                .iter()
+                .map(|(&name, &head)| (name, head, HEAD_COUNTS)),
+        );
         by_key.extend(resolved.keys().map(|(key, thing)| (key.to_owned(), thing)));
         let names = resolved
             .things
             .iter()
-            .map(|thing| thing.key.as_str())
-            .chain(titles.iter().map(String::as_str));
+            .map(|thing| (thing.key.as_str(), is_name(&thing.name)))
+            .chain(titles.iter().map(|title| (title.as_str(), true)));
         let text_of = |passage: &Passage| {
             let text = &documents[passage.document].text;
             format!(
@@ -217,31 +219,35 @@ impl Retriever {
     }
 
     /// Passages as the graph ranks them, and as plain word search does.
-    pub(crate) fn rank(&self, question: &str) -> (Ranking, Ranking) {
-        let plain = self.bm25.scores(question);
-        let (_, guided) = self.guided(&self.lexicon.link(question), &plain);
-        (best(&guided, MOST_PASSAGES), best(&plain, MOST_PASSAGES))
+    pub(crate) fn rank(
+        &self,
+        documents: &[Analysed],
+        resolved: &Resolved,
+        question: &str,
+    ) -> (Ranking, Ranking) {
+        let links = self.lexicon.link(question);
+        let (mass, weighed) = self.weigh(question, &links);
+        let reader = Reader::new(self, documents, resolved, question, &links, &mass);
+        let shown = AskOptions::default().passages;
+        (
+            weighed.guided(&reader, shown),
+            best(&weighed.plain, MOST_PASSAGES),
+        )
     }
 
-    /// How much of the walk is at each phrase, and the score of each passage; plain words alone without links.
-    ///
-    /// The walk's part enters by its square root: it falls off by orders of magnitude with each step, and plain words
-    /// would decide among all but the first few passages.
-    fn guided(&self, links: &[Link], plain: &[f32]) -> (Vec<f32>, Vec<f32>) {
-        if links.is_empty() {
-            return (Vec::new(), plain.to_vec());
-        }
+    /// How much of the walk is at each phrase, and what is known of each passage before it is read.
+    fn weigh(&self, question: &str, links: &[Link]) -> (Vec<f32>, Weighed) {
+        let plain = self.bm25.scores(question);
         let seeds: Vec<(u32, f32)> = links
             .iter()
             .map(|link| (link.phrase, link.weight))
             .collect();
-        let (phrases, walked) = self.network.walk(&seeds);
-        let most = |scores: &[f32]| scores.iter().copied().fold(f32::MIN_POSITIVE, f32::max);
-        let (most_walked, most_plain) = (most(&walked), most(plain));
-        let score = |(walked, plain): (&f32, &f32)| {
-            (walked / most_walked).sqrt() + PLAIN_COUNTS * plain / most_plain
+        let (mass, walked) = if seeds.is_empty() {
+            (Vec::new(), Vec::new())
+        } else {
+            self.network.walk(&seeds)
         };
-        (phrases, walked.iter().zip(plain).map(score).collect())
+        (mass, Weighed::new(walked, plain, links))
     }
 
     pub(crate) fn ask(
@@ -252,23 +258,12 @@ impl Retriever {
         options: &AskOptions,
     ) -> Answer {
         let links = self.lexicon.link(question);
-        let plain = self.bm25.scores(question);
-        let (mass, guided) = self.guided(&links, &plain);
-        let (guided, plain) = (
-            best(&guided, options.passages),
-            best(&plain, options.passages),
-        );
-        let reader = Reader::new(
-            documents,
-            resolved,
-            &self.bm25,
-            &self.passages,
-            question,
-            &links,
-            &mass,
-        );
+        let (mass, weighed) = self.weigh(question, &links);
+        let reader = Reader::new(self, documents, resolved, question, &links, &mass);
+        let mut guided = weighed.guided(&reader, options.passages);
+        guided.truncate(options.passages);
         let (guided, triples) = reader.evidence(&guided, options);
-        let (plain, _) = reader.evidence(&plain, options);
+        let (plain, _) = reader.evidence(&best(&weighed.plain, options.passages), options);
         let sum: f32 = links.iter().map(|link| link.weight).sum();
         let linked = links.iter().map(|link| Linked {
             span: link.span.clone(),
@@ -299,6 +294,11 @@ impl Retriever {
     }
 }
 
+/// Whether a thing is written as names are, with a capital or a digit.
+fn is_name(name: &str) -> bool {
+    name.chars().any(|c| c.is_uppercase() || c.is_ascii_digit())
+}
+
 /// The passages of all documents.
 fn passages(documents: &[Analysed]) -> Vec<Passage> {
     let mut passages: Vec<Passage> = Vec::new();
@@ -318,67 +318,4 @@ fn passages(documents: &[Analysed]) -> Vec<Passage> {
         }
     }
     passages
-}
-
-/// The phrase of each document's title: the thing of that name, or a phrase of its own.
-fn title_phrases(
-    documents: &[Analysed],
-    resolved: &Resolved,
-) -> (Vec<Option<u32>>, Vec<String>, HashMap<String, u32>) {
-    let (mut titles, mut by_key) = (Vec::new(), HashMap::new());
-    let mut phrase = |document: &Analysed| {
-        let title = &document.text.title;
-        let key = normal(title);
-        if key.is_empty() || key.split(' ').count() > TITLE_WORDS {
-            return None;
-        }
-        let thing = resolved.find(&key);
-        Some(thing.unwrap_or_else(|| {
-            *by_key.entry(key).or_insert_with(|| {
-                titles.push(title.clone());
-                (resolved.things.len() + titles.len() - 1) as u32
-            })
-        }))
-    };
-    let title_of = documents.iter().map(&mut phrase).collect();
-    (title_of, titles, by_key)
-}
-
-/// Edges from names to the longest thing that they end with: `open-domain question answering` is question answering.
-fn heads(resolved: &Resolved) -> impl Iterator<Item = (u32, u32, f32)> {
-    resolved
-        .things
-        .iter()
-        .enumerate()
-        .filter_map(|(index, thing)| {
-            let mut ends = thing
-                .key
-                .match_indices(' ')
-                .map(|(space, _)| &thing.key[space + 1..]);
-            let head = ends.find_map(|end| resolved.find(end))?;
-            Some((index as u32, head, HEAD_COUNTS))
-        })
-}
-
-/// Edges between the subjects and the objects of a sentence's triples.
-fn sentence_edges(
-    documents: &[Analysed],
-    resolved: &Resolved,
-    document: usize,
-    sentence: usize,
-) -> Vec<(u32, u32, f32)> {
-    let thing = |mention: u32| resolved.thing(document, sentence, mention as usize);
-    let mut edges = Vec::new();
-    for triple in &documents[document].sentences[sentence].triples {
-        if let Some(subject) = triple.subject_mention.and_then(thing) {
-            edges.extend(
-                triple
-                    .object_mentions
-                    .iter()
-                    .filter_map(|&m| thing(m))
-                    .map(|object| (subject, object, 1.0)),
-            );
-        }
-    }
-    edges
 }

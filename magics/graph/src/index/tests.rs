@@ -130,6 +130,16 @@ fn two_steps_lead_from_a_name_to_what_is_linked_with_it() {
 }
 
 #[test]
+fn what_a_triple_states_comes_before_what_only_mentions_it() {
+    let answer = index().ask("Who founded Google?", &AskOptions::default());
+    assert_eq!(answer.guided[0].title, "PageRank");
+    assert_eq!(
+        answer.guided[0].sentences[0].text,
+        "Larry Page founded Google."
+    );
+}
+
+#[test]
 fn without_a_link_plain_word_search_answers_alone() {
     let answer = index().ask("Why does it melt?", &AskOptions::default());
     assert!(answer.linked.is_empty() && answer.fallback.is_some());

@@ -103,8 +103,14 @@ impl Bm25 {
 
     /// How telling a stem is: the rarer, the more.
     pub(crate) fn idf(&self, stem: &str) -> f32 {
-        let n_with = self.postings.get(stem).map_or(0, Vec::len) as f32;
-        (1.0 + (self.lengths.len() as f32 - n_with + 0.5) / (n_with + 0.5)).ln()
+        self.rarity(self.postings.get(stem).map_or(0, Vec::len) as u32)
+    }
+
+    /// The same of something that is in `n_with` passages.
+    pub(crate) fn rarity(&self, n_with: u32) -> f32 {
+        // A title can be counted in more passages than there are with text.
+        let n_without = (self.lengths.len() as f32 - n_with as f32).max(0.0);
+        (1.0 + (n_without + 0.5) / (n_with as f32 + 0.5)).ln()
     }
 
     /// The score of every passage.

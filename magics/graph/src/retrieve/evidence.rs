@@ -1,25 +1,17 @@
 //! From ranked passages to evidence: the sentences that have most to do with the question, and what they state.
 
-use std::collections::{BTreeSet, HashMap};
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::path::PathBuf;
 
-use super::bm25::{Bm25, Stems, words};
+use super::asked::{Asked, Score};
+use super::bm25::{Stems, words};
 use super::link::Link;
-use super::{AskOptions, CitedTriple, Evidence, EvidenceSentence, Passage};
+use super::{AskOptions, CitedTriple, Evidence, EvidenceSentence, Passage, Retriever};
 use crate::entity::{Resolved, telling};
 use crate::extract::{Analysed, Sentence, Triple};
 
-/// What a linked entity in a sentence counts, against the rarity of a shared word.
-const LINKED_COUNTS: f32 = 3.0;
-/// What a sentence's part of the walk counts.
-const MASS_COUNTS: f32 = 2.0;
-/// What a triple about a linked entity counts: as its subject, and in its object.
-const TRIPLE_COUNTS: (f32, f32) = (2.0, 1.0);
-/// What is left of the score of a heading, which announces what is not yet said.
-const HEADING_COUNTS: f32 = 0.3;
-/// Longest heading in words.
-const HEADING_WORDS: usize = 14;
 /// Sentences with less than this share of the best one's score are left out.
 const WORTH_SHOWING: f32 = 0.35;
 /// Words of a cited object, at most.
@@ -29,10 +21,12 @@ const OBJECT_WORDS: usize = 14;
 pub(super) struct Reader<'a> {
     documents: &'a [Analysed],
     resolved: &'a Resolved,
-    bm25: &'a Bm25,
     passages: &'a [Passage],
-    /// Stems of the question with their rarity.
-    wanted: HashMap<String, f32>,
+    /// Stems of the question.
+    wanted: BTreeSet<String>,
+    asked: Asked,
+    /// Stems of the words that were read so far.
+    stems: RefCell<Stems>,
     linked: BTreeSet<u32>,
     /// How much of the walk is at each phrase; empty when there was none.
     mass: &'a [f32],
@@ -61,26 +55,23 @@ pub(super) fn passage_text<'a>(documents: &'a [Analysed], passage: &Passage) -> 
 
 impl<'a> Reader<'a> {
     pub(super) fn new(
+        retriever: &'a Retriever,
         documents: &'a [Analysed],
         resolved: &'a Resolved,
-        bm25: &'a Bm25,
-        passages: &'a [Passage],
         question: &str,
         links: &[Link],
         mass: &'a [f32],
     ) -> Reader<'a> {
+        let (lexicon, bm25) = (&retriever.lexicon, &retriever.bm25);
         let mut stems = Stems::new();
-        let stems = words(question).filter_map(|(_, word)| stems.stem(word).map(str::to_owned));
-        let stems: BTreeSet<String> = stems.collect();
+        let wanted = words(question).filter_map(|(_, word)| stems.stem(word).map(str::to_owned));
         Reader {
             documents,
             resolved,
-            bm25,
-            passages,
-            wanted: stems
-                .into_iter()
-                .map(|stem| (stem.clone(), bm25.idf(&stem)))
-                .collect(),
+            passages: &retriever.passages,
+            wanted: wanted.collect(),
+            asked: Asked::new(question, links, resolved, lexicon, bm25),
+            stems: RefCell::new(stems),
             linked: links.iter().map(|link| link.phrase).collect(),
             mass,
             most_mass: mass.iter().copied().fold(f32::MIN_POSITIVE, f32::max),
@@ -149,7 +140,8 @@ impl<'a> Reader<'a> {
         let mut ranked: Vec<(f32, usize)> = passage
             .sentences
             .clone()
-            .map(|sentence| (self.score(passage.document, sentence), sentence))
+            .zip(self.scores(passage))
+            .map(|(sentence, score)| (score.said, sentence))
             .collect();
         ranked.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
         let least = ranked
@@ -165,59 +157,30 @@ impl<'a> Reader<'a> {
         best
     }
 
-    fn score(&self, document: usize, sentence: usize) -> f32 {
-        let mut stems = Stems::new();
-        let shared: BTreeSet<String> = words(self.text(document, sentence))
-            .filter_map(|(_, word)| {
-                stems
-                    .stem(word)
-                    .filter(|stem| self.wanted.contains_key(*stem))
-                    .map(str::to_owned)
-            })
-            .collect();
-        let things = self.things(document, sentence);
-        let linked = things.intersection(&self.linked).count() as f32;
-        let visited: f32 = things
-            .iter()
-            .map(|&thing| self.share(thing))
-            .fold(0.0, f32::max);
-        let here = &self.documents[document].sentences[sentence];
-        let about = |mention: &u32| {
-            self.resolved
-                .thing(document, sentence, *mention as usize)
-                .is_some_and(|t| self.linked.contains(&t))
+    /// How well the best sentence of a passage answers, and whether one states all that is asked for.
+    pub(super) fn best_score(&self, passage: u32) -> Score {
+        let scores = self.scores(&self.passages[passage as usize]);
+        let both = |a: Score, b: Score| Score {
+            said: a.said.max(b.said),
+            stated: a.stated || b.stated,
         };
-        let stated = here.triples.iter().map(|triple| {
-            let subject = triple.subject_mention.as_ref().is_some_and(about);
-            let object = triple.object_mentions.iter().any(about);
-            if subject {
-                TRIPLE_COUNTS.0
-            } else {
-                f32::from(u8::from(object)) * TRIPLE_COUNTS.1
-            }
-        });
-        let score = shared.iter().map(|stem| self.bm25.idf(stem)).sum::<f32>()
-            + LINKED_COUNTS * linked
-            + MASS_COUNTS * visited
-            + stated.fold(0.0, f32::max);
-        if is_heading(self.text(document, sentence)) {
-            HEADING_COUNTS * score
-        } else {
-            score
-        }
+        scores.into_iter().fold(Score::default(), both)
+    }
+
+    fn scores(&self, passage: &Passage) -> Vec<Score> {
+        self.asked.scores(
+            passage.document,
+            passage.sentences.clone(),
+            self.documents,
+            self.resolved,
+            &mut self.stems.borrow_mut(),
+        )
     }
 
     fn text(&self, document: usize, sentence: usize) -> &'a str {
         let document = &self.documents[document];
         let span = &document.sentences[sentence].span;
         &document.text.body[span.start as usize..span.end as usize]
-    }
-
-    fn things(&self, document: usize, sentence: usize) -> BTreeSet<u32> {
-        let n_mentions = self.documents[document].sentences[sentence].mentions.len();
-        (0..n_mentions)
-            .filter_map(|mention| self.resolved.thing(document, sentence, mention))
-            .collect()
     }
 
     /// How much of the walk is at a thing, against where there is most.
@@ -231,12 +194,12 @@ impl<'a> Reader<'a> {
         let text = self.text(document, sentence);
         let here: &Sentence = &self.documents[document].sentences[sentence];
         let base = here.span.start;
-        let mut stems = Stems::new();
+        let mut stems = self.stems.borrow_mut();
         let mut marked: Vec<Range<usize>> = words(text)
             .filter(|(_, word)| {
                 stems
                     .stem(word)
-                    .is_some_and(|stem| self.wanted.contains_key(stem))
+                    .is_some_and(|stem| self.wanted.contains(stem))
             })
             .map(|(at, word)| at..at + word.len())
             .collect();
@@ -315,14 +278,6 @@ impl<'a> Reader<'a> {
         }
         object
     }
-}
-
-/// Whether a sentence is a heading: short, and without a sentence's end.
-fn is_heading(sentence: &str) -> bool {
-    let ends = sentence
-        .trim_end_matches(['"', '”', '’', '\'', ')', ']'])
-        .ends_with(['.', '!', '?', ':', ';']);
-    !ends && sentence.split_whitespace().count() <= HEADING_WORDS
 }
 
 /// The ranges in order, those that overlap as one.

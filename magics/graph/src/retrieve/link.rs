@@ -23,6 +23,10 @@ pub(crate) struct Link {
     pub(crate) phrase: u32,
     /// How much of the walk starts there.
     pub(crate) weight: f32,
+    /// The whole phrase stands in the question, not just some of its words.
+    pub(crate) whole: bool,
+    /// Question and documents write it as a name: `NVIDIA` is one, `QA` is short for question answering.
+    pub(crate) named: bool,
 }
 
 /// The names of the network's phrases, to be looked up whole and by their words.
@@ -31,6 +35,10 @@ pub(crate) struct Lexicon {
     pub(crate) by_key: HashMap<String, u32>,
     /// In how many passages each phrase is.
     n_passages: Vec<u32>,
+    /// Normal form of each phrase.
+    names: Vec<String>,
+    /// Whether each phrase is written as a name.
+    is_name: Vec<bool>,
     /// Stems of names, with the phrases that hold them.
     postings: HashMap<String, Vec<u32>>,
     /// Sum of the weights of each phrase's stems.
@@ -46,10 +54,11 @@ struct Word<'a> {
 }
 
 impl Lexicon {
-    /// A lexicon of phrases by their normal forms; `names` are the forms in order of phrases.
+    /// A lexicon of phrases by their normal forms; `names` are the forms in order of phrases, each with whether it is
+    /// written as a name.
     pub(crate) fn new<'a>(
         by_key: HashMap<String, u32>,
-        names: impl Iterator<Item = &'a str>,
+        names: impl Iterator<Item = (&'a str, bool)>,
         n_passages: Vec<u32>,
     ) -> Lexicon {
         let mut stems = Stems::new();
@@ -59,7 +68,9 @@ impl Lexicon {
             ..Lexicon::default()
         };
         let mut stems_of: Vec<BTreeSet<String>> = Vec::new();
-        for (phrase, name) in names.enumerate() {
+        for (phrase, (name, is_name)) in names.enumerate() {
+            lexicon.is_name.push(is_name);
+            lexicon.names.push(name.to_owned());
             let own: BTreeSet<String> = words(name)
                 .filter_map(|(_, word)| stems.stem(word).map(str::to_owned))
                 .collect();
@@ -97,8 +108,26 @@ impl Lexicon {
         links
     }
 
+    /// In how many passages a phrase is.
+    pub(crate) fn spread(&self, phrase: u32) -> u32 {
+        self.n_passages[phrase as usize]
+    }
+
+    /// The phrases whose normal forms hold all words of `key`, in its order and beside each other.
+    pub(crate) fn with_words(&self, key: &str) -> impl Iterator<Item = u32> {
+        let mut stems = Stems::new();
+        let lists = words(key).filter_map(|(_, word)| self.postings.get(stems.stem(word)?));
+        let shortest = lists
+            .min_by_key(|list| list.len())
+            .map_or(&[][..], Vec::as_slice);
+        let wanted = format!(" {key} ");
+        let holds =
+            move |phrase: &u32| format!(" {} ", self.names[*phrase as usize]).contains(&wanted);
+        shortest.iter().copied().filter(holds)
+    }
+
     fn specific(&self, phrase: u32) -> f32 {
-        1.0 / self.n_passages[phrase as usize].max(1) as f32
+        1.0 / self.spread(phrase).max(1) as f32
     }
 
     fn whole_names(&self, question: &str, words: &[Word], used: &mut [bool]) -> Vec<Link> {
@@ -133,6 +162,8 @@ impl Lexicon {
                     span,
                     phrase,
                     weight: weight * self.specific(phrase),
+                    whole: true,
+                    named: named && self.is_name[phrase as usize],
                 });
             }
         }
@@ -153,6 +184,7 @@ impl Lexicon {
                 break;
             }
         }
+        let named = |at: &Range<usize>| words.iter().any(|word| word.named && word.at == *at);
         let mut shared: BTreeMap<u32, (f32, Range<usize>)> = BTreeMap::new();
         for (stem, at) in &wanted {
             let rarity = self.rarity(stem, self.totals.len());
@@ -169,6 +201,8 @@ impl Lexicon {
         ranked
             .into_iter()
             .map(|(score, phrase, span)| Link {
+                named: named(&span) && self.is_name[phrase as usize],
+                whole: false,
                 span,
                 phrase,
                 weight: score * self.specific(phrase),
@@ -205,7 +239,11 @@ mod tests {
             .enumerate()
             .map(|(i, name)| (normal(name), i as u32))
             .collect();
-        Lexicon::new(by_key, names.iter().copied(), vec![2; names.len()])
+        Lexicon::new(
+            by_key,
+            names.iter().map(|name| (*name, true)),
+            vec![2; names.len()],
+        )
     }
 
     fn linked(names: &[&str], question: &str) -> Vec<(String, f32)> {
