@@ -210,6 +210,11 @@ impl ModelsError {
         })
     }
 
+    /// Whether the server is away, at first or in the middle.
+    pub(crate) fn is_away(&self) -> bool {
+        matches!(self, Self::Unreachable { .. } | Self::NoConnection { .. })
+    }
+
     /// What the operating system said about `path`.
     pub(crate) fn file(path: &Path, source: io::Error) -> Self {
         Self::File {

@@ -102,9 +102,7 @@ pub fn fetch(
         .map_err(|source| ModelsError::file(&places.hub_cache, source))?;
     match (runtime.block_on(work.run(revision, file)), cached) {
         // What is here does, if an older one or one without a tokenizer.
-        (Err(ModelsError::Unreachable { .. } | ModelsError::NoConnection { .. }), Some(files)) => {
-            Ok(files)
-        }
+        (Err(error), Some(files)) if error.is_away() => Ok(files),
         (outcome, _) => outcome,
     }
 }
