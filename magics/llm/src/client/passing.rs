@@ -88,7 +88,7 @@ mod tests {
         again.forget();
         assert_eq!(fs::read_dir(&dir).unwrap().count(), 0);
         let old = dir.join("old.db");
-        let long_ago = std::time::SystemTime::now() - LASTS - Duration::from_secs(60);
+        let long_ago = std::time::SystemTime::now() - LASTS - Duration::from_mins(1);
         let file = fs::File::create(&old).unwrap();
         file.set_modified(long_ago).unwrap();
         assert!(open().get(3).is_none());
