@@ -1,5 +1,8 @@
 //! What to type next when a server will not have an object, by the words in which it says so.
 
+use serde::de::IgnoredAny;
+use serde_json::Deserializer;
+
 use crate::asked::Asked;
 
 /// Letters of one value in a refusal that are shown.
@@ -84,14 +87,7 @@ pub(crate) fn shortened(said: &str) -> String {
         short.push_str(before);
         short.push_str(BEFORE);
         // What is wrong with a value stands behind it.
-        let end = if after.starts_with(['{', '[']) {
-            after
-                .rfind("}: ")
-                .or_else(|| after.rfind("]: "))
-                .map_or(after.len(), |at| at + 1)
-        } else {
-            0
-        };
+        let end = object_end(after);
         let value = &after[..end];
         match value.char_indices().nth(VALUE) {
             Some((cut, _)) => {
@@ -103,6 +99,18 @@ pub(crate) fn shortened(said: &str) -> String {
         left = &after[end..];
     }
     short + left
+}
+
+/// Where the object or list ends with which `text` begins; 0 where it begins with none.
+fn object_end(text: &str) -> usize {
+    if !text.starts_with(['{', '[']) {
+        return 0;
+    }
+    let mut values = Deserializer::from_str(text).into_iter::<IgnoredAny>();
+    match values.next() {
+        Some(Ok(_)) => values.byte_offset(),
+        _ => 0,
+    }
 }
 
 #[cfg(test)]
@@ -141,8 +149,22 @@ mod tests {
             short.len() < 150 && short.ends_with("…: field is immutable"),
             "{short}"
         );
+        // Each object has its own reason, and what stands in one is none.
+        let value = value.replace("xxx", "}: x");
+        let said = format!(
+            "[spec.a: Invalid value: {value}: is wrong, spec.b: Invalid value: [{value}]: is not allowed]"
+        );
+        let short = shortened(&said);
+        assert!(
+            short.len() < 250
+                && short.contains("…: is wrong, spec.b: Invalid value: [{")
+                && short.ends_with("…: is not allowed]"),
+            "{short}"
+        );
         let said =
             "spec.a: Invalid value: \"B\": must be lower case, spec.b: Invalid value: 3: too big";
+        assert_eq!(shortened(said), said);
+        let said = "spec.a: Invalid value: {cut off: and more";
         assert_eq!(shortened(said), said);
     }
 }
