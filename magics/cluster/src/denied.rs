@@ -71,12 +71,31 @@ impl fmt::Display for Denied {
     }
 }
 
+/// What rights are wanted for. Each purpose has a role of its own: one that is applied replaces that of the same name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// Showing what a cluster has.
+    View,
+    /// Applying manifests.
+    Apply,
+}
+
+impl Purpose {
+    fn word(self) -> &'static str {
+        match self {
+            Purpose::View => "view",
+            Purpose::Apply => "apply",
+        }
+    }
+}
+
 /// A role with its binding that would allow all of `denied`, as YAML to be applied by an administrator; `None` when
 /// nothing was denied.
 ///
 /// A right on the whole cluster includes that on a namespace, hence only one of the two is asked for.
-pub fn role_to_ask_for(denied: &[Denied]) -> Option<String> {
+pub fn role_to_ask_for(denied: &[Denied], purpose: Purpose) -> Option<String> {
     let who = denied.iter().find_map(Denied::who)?;
+    let name = role_name(who, purpose);
     let wide: Vec<&Denied> = denied
         .iter()
         .filter(|one| one.namespace.is_none())
@@ -94,17 +113,25 @@ pub fn role_to_ask_for(denied: &[Denied]) -> Option<String> {
     }
     let mut parts: Vec<String> = Vec::new();
     if !wide.is_empty() {
-        parts.push(role(None, &wide, who));
+        parts.push(role(None, &wide, who, &name));
     }
     parts.extend(
         narrow
             .iter()
-            .map(|(namespace, rules)| role(Some(namespace), rules, who)),
+            .map(|(namespace, rules)| role(Some(namespace), rules, who, &name)),
     );
     Some(parts.join("---\n"))
 }
 
-fn role(namespace: Option<&str>, denied: &[&Denied], who: &str) -> String {
+/// The name of the role and of its binding: each person who asks has a binding of their own.
+fn role_name(who: &str, purpose: Purpose) -> String {
+    let who = who.rsplit(':').take(2).collect::<Vec<_>>().join("-");
+    format!("mlk8s-{}-{who}", purpose.word())
+        .to_lowercase()
+        .replace(|c: char| !c.is_ascii_alphanumeric() && c != '-', "-")
+}
+
+fn role(namespace: Option<&str>, denied: &[&Denied], who: &str, name: &str) -> String {
     let (kind, place) = match namespace {
         Some(namespace) => ("Role", format!(", namespace: {namespace}")),
         None => ("ClusterRole", String::new()),
@@ -121,14 +148,6 @@ fn role(namespace: Option<&str>, denied: &[&Denied], who: &str) -> String {
         format!("- {{apiGroups: [\"{group}\"], resources: [\"{resource}\"], verbs: [{verbs}]}}\n")
     });
     let rules: String = rules.collect();
-    // Each person who asks has a binding of their own.
-    let name = format!(
-        "mlk8s-view-{}",
-        who.rsplit(':').take(2).collect::<Vec<_>>().join("-")
-    );
-    let name = name
-        .to_lowercase()
-        .replace(|c: char| !c.is_ascii_alphanumeric() && c != '-', "-");
     let subject = match who
         .strip_prefix("system:serviceaccount:")
         .and_then(|who| who.split_once(':'))
@@ -212,7 +231,22 @@ mod tests {
             subjects:
             - {kind: ServiceAccount, name: default-editor, namespace: anna}
         "#]]
-        .assert_eq(&role_to_ask_for(&all).unwrap());
+        .assert_eq(&role_to_ask_for(&all, Purpose::View).unwrap());
+    }
+
+    #[test]
+    fn a_role_for_applying_leaves_that_for_seeing_as_it_is() {
+        let all = [denied("pods", Some("anna"))];
+        let role = |purpose| role_to_ask_for(&all, purpose).unwrap();
+        let names = |role: &str, name: &str| {
+            role.matches(&format!(": {name}-default-editor-anna"))
+                .count()
+        };
+        // The role, its binding, and what that refers to.
+        assert_eq!(names(&role(Purpose::View), "mlk8s-view"), 3);
+        let apply = role(Purpose::Apply);
+        assert_eq!(names(&apply, "mlk8s-apply"), 3);
+        assert_eq!(names(&apply, "mlk8s-view"), 0);
     }
 
     #[test]
@@ -249,6 +283,6 @@ mod tests {
 
     #[test]
     fn nothing_denied_asks_for_nothing() {
-        assert_eq!(role_to_ask_for(&[]), None);
+        assert_eq!(role_to_ask_for(&[], Purpose::Apply), None);
     }
 }

@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use crate::denied::{self, Denied};
+use crate::denied::{self, Denied, Purpose};
 
 /// What is known of a cluster at one moment.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -316,7 +316,7 @@ impl Inventory {
 
     /// Roles that would allow all that was denied, as YAML to be applied by an administrator.
     pub fn role_to_ask_for(&self) -> Option<String> {
-        denied::role_to_ask_for(&self.denied)
+        denied::role_to_ask_for(&self.denied, Purpose::View)
     }
 }
 

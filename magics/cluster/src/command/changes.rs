@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use crate::denied::{self, Denied};
+use crate::denied::{self, Denied, Purpose};
 use crate::manifest::apply::{Applied, Change, How, Step};
 
 /// Changes of one object that are written.
@@ -38,7 +38,7 @@ pub(super) fn write(applied: &Applied, how: How, out: &mut dyn Write) -> io::Res
         .iter()
         .flat_map(|one| one.denied.clone())
         .collect();
-    if let Some(role) = denied::role_to_ask_for(&denied) {
+    if let Some(role) = denied::role_to_ask_for(&denied, Purpose::Apply) {
         writeln!(
             out,
             "an administrator can allow it with this:\n{}",

@@ -212,7 +212,11 @@ fn who_may_not_create_is_told_all_that_is_needed() {
         panic!("{applied:?}");
     };
     assert_eq!(refused.why, "may not create `services` in namespace `ml`");
-    let role = mlk8s_cluster::denied::role_to_ask_for(&refused.denied).unwrap();
+    let role = mlk8s_cluster::denied::role_to_ask_for(
+        &refused.denied,
+        mlk8s_cluster::denied::Purpose::Apply,
+    )
+    .unwrap();
     assert!(
         role.contains(r#"resources: ["services"], verbs: ["create", "get", "patch"]"#),
         "{role}"
