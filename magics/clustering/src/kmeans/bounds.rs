@@ -16,8 +16,10 @@ use shifts::{STEP, Shifts, Slack};
 
 /// Rows that moved in the last pass, beside which sums are made anew within this one: one in so many.
 const MANY: usize = 4;
-/// Rows that moved, beside which sums of long rows are made anew: one that moved is read for two clusters.
-const READ_TWICE: usize = 2;
+/// How often a row that moved is read: for the sum that it leaves and for the one that it joins.
+const READS: usize = 2;
+/// The part of the time for sums of all rows, one in so many, that is left for sorting the rows that moved.
+const FOR_SORTING: usize = 5;
 /// How much longer than the median a row may be, squared, so that it leaves no trace of 32 bits in a sum of 64.
 const LONGEST: f64 = (1_u64 << 40) as f64;
 
@@ -57,8 +59,9 @@ pub(super) fn assign<P: Points>(
     let at_once = rows.points.adds_at_once();
     let first = known.is_none();
     let mut next = known.unwrap_or_else(|| Kept::nothing(rows, centroids));
-    let mut anew = first || !next.even || next.moved > before.len() / MANY;
-    let here = anew && !at_once;
+    // Sums that cannot be moved.
+    let lost = first || !next.even;
+    let here = !at_once && (lost || next.moved > before.len() / MANY);
     let pass = Pass {
         rows,
         points,
@@ -69,10 +72,8 @@ pub(super) fn assign<P: Points>(
         here,
     };
     let mut totals = pass.sweep(k, labels, &mut next, watch)?;
-    if at_once {
-        // Sums come after the pass, when it is known how many rows moved.
-        anew = first || !next.even || totals.moved * READ_TWICE > before.len() * 4 / 5;
-    }
+    // Where sums come after the pass, it is known by then how many rows moved.
+    let anew = lost || (at_once && moves_take_longer(totals.moved, before.len()));
     next.sums = sums(
         &pass,
         anew,
@@ -87,6 +88,11 @@ pub(super) fn assign<P: Points>(
     next.moved = totals.moved;
     *rows.kept.lock().unwrap_or_else(PoisonError::into_inner) = Some(next);
     Some(totals)
+}
+
+/// Whether moving the sums of the rows that moved takes longer than adding all of `n_rows` anew.
+fn moves_take_longer(moved: usize, n_rows: usize) -> bool {
+    moved * READS * FOR_SORTING > n_rows * (FOR_SORTING - 1)
 }
 
 /// Whether no row is so long, or so heavy, that digits of the others would be lost when it leaves a sum.
