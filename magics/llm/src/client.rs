@@ -19,6 +19,7 @@ use crate::call::{Answer, Call, Form, Kind};
 use crate::desk::Desk;
 use crate::endpoint::Endpoint;
 use crate::error::LlmError;
+use crate::failure::Cause;
 use crate::gate::Gate;
 use crate::http;
 use crate::price::{Price, PriceLists};
@@ -154,9 +155,7 @@ impl Client {
                 });
                 Ok(names)
             }
-            Err(failure) if matches!(failure.cause, http::Cause::Status(404 | 405 | 501)) => {
-                Ok(None)
-            }
+            Err(failure) if matches!(failure.cause, Cause::Status(404 | 405 | 501)) => Ok(None),
             Err(failure) => Err(attempt::error(endpoint, CHECK, failure)),
         }
     }

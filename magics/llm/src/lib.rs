@@ -12,6 +12,7 @@ pub mod count;
 mod desk;
 pub mod endpoint;
 mod error;
+mod failure;
 mod gate;
 mod http;
 pub mod ledger;

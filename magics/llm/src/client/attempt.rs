@@ -9,7 +9,8 @@ use super::{Learnt, Piece, Shared};
 use crate::call::{Answer, Call, Form, Usage};
 use crate::endpoint::{Endpoint, Urgency};
 use crate::error::LlmError;
-use crate::http::{self, Cause, Failure, Reply};
+use crate::failure::{Cause, Failure};
+use crate::http::{self, Reply};
 use crate::row::{Class, Row, Status};
 
 /// Attempts of a call that somebody waits for, and of one of many.
