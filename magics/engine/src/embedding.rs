@@ -123,6 +123,12 @@ impl Encoder {
         placed.map_err(|error| no_gpu(number, &error))
     }
 
+    /// Gives memory of its GPU back that is kept for the next batch; for when none is expected soon. Other processes miss it
+    /// until then, up to 1 GiB.
+    pub fn give_back(&self) {
+        self.model.layers().give_back();
+    }
+
     /// The same encoder, with its layers on `device`.
     fn moved(mut self, device: &Device) -> candle_core::Result<Self> {
         match &mut self.model {
@@ -295,13 +301,17 @@ impl Model {
         }
     }
 
-    /// Tokens of texts that it reads together.
-    fn portion(&self) -> Portion {
-        let layers = match self {
+    /// The layers that read texts; others are on the same device.
+    fn layers(&self) -> &Layers {
+        match self {
             Self::Text(model) => &model.layers,
             Self::Clip(clip) => clip.text_layers(),
-        };
-        match layers {
+        }
+    }
+
+    /// Tokens of texts that it reads together.
+    fn portion(&self) -> Portion {
+        match self.layers() {
             Layers::Processor(_) => Portion::CORE,
             Layers::Device(_) => Portion::GPU,
         }

@@ -65,6 +65,11 @@ impl SharedEncoder {
         self.encoder.info()
     }
 
+    /// Gives memory of a GPU back that is kept for the next request.
+    pub(crate) fn give_back(&self) {
+        self.encoder.give_back();
+    }
+
     /// One row an item, in their order. When the future is dropped, the work ends within 100 ms.
     ///
     /// A picture that cannot be decoded is refused by its number among the items.

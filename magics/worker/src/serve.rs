@@ -149,7 +149,14 @@ async fn tidy(server: &Server) {
     loop {
         server.rested(MOMENT).await;
         // It takes some milliseconds; one that panics has given nothing back, and that is all.
-        let _ = tokio::task::spawn_blocking(memory::give_back).await;
+        let model = server.model();
+        let given_back = tokio::task::spawn_blocking(move || {
+            memory::give_back();
+            if let Some(model) = model {
+                model.give_back();
+            }
+        });
+        let _ = given_back.await;
         server.stirred().await;
     }
 }

@@ -98,6 +98,13 @@ impl Served {
         }
     }
 
+    /// Gives memory back that is kept for the next request.
+    pub(crate) fn give_back(&self) {
+        if let Kind::Encoder(encoder) = &self.kind {
+            encoder.give_back();
+        }
+    }
+
     /// How much there is to do.
     pub(crate) fn load(&self) -> Load {
         match &self.kind {

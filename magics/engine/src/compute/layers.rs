@@ -59,6 +59,13 @@ impl Layers {
         Ok(())
     }
 
+    /// Gives memory of their device back that no batch uses.
+    pub(crate) fn give_back(&self) {
+        if let Self::Device(tensors) = self {
+            tensors.give_back();
+        }
+    }
+
     /// Runs `x` (tokens × width), sequences of the given lengths one after the other, through all layers in place.
     pub(crate) fn run(
         &self,

@@ -15,6 +15,7 @@ use candle_core::{D, DType, Device, Result, Tensor};
 
 use super::activation::Activation;
 use super::attention::{Heads, Sight};
+use super::card;
 use super::layers::Halt;
 use super::stack::{NormOrder, Stack};
 use batch::{Batch, Group};
@@ -63,6 +64,11 @@ impl Tensors {
     /// Bytes of the device's memory that the layers take.
     pub(crate) fn n_bytes(&self) -> usize {
         self.n_bytes
+    }
+
+    /// Gives memory of the device back that no batch uses.
+    pub(crate) fn give_back(&self) {
+        card::give_back(&self.device);
     }
 
     /// As [`Stack::run`]; `stop` is asked before each layer.
