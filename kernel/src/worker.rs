@@ -279,6 +279,8 @@ impl Worker {
             frame: &frame,
             frames: &frames,
             confirm: &confirm,
+            // What runs notebooks by themselves answers no questions.
+            is_watched: running.request.allow_stdin,
         };
         let result = entry.run(arguments, &mut call);
         reporter.finish(result.is_ok());

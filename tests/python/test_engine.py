@@ -5,7 +5,10 @@ import json
 import re
 import signal
 import sqlite3
+import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import openai
 import psutil
@@ -160,9 +163,33 @@ def test_what_is_mistyped_is_told_at_once(started, tmp_path):
         talk = kernel.run(f"%model load {typed}")
         assert not talk.ok and said in talk.traceback.replace("\x1b", ""), talk
         assert talk.seconds < STOPPED_S, talk
-    talk = kernel.run("%model load some/model")
+    # Where somebody waits, who can be asked.
+    talk = kernel.run("%model load some/model", allow_stdin=True)
     assert talk.ename == "InputError" and "127.0.0.1:1 cannot be reached" in talk.traceback, talk
     assert talk.seconds < 2 * STOPPED_S and "%model ls" in talk.traceback
+
+
+def test_a_hub_that_comes_up_late_is_waited_for_where_nobody_waits(started, tmp_path):
+    asked = []
+
+    class Late(BaseHTTPRequestHandler):
+        def do_GET(self):
+            asked.append(self.path)
+            self.send_error(404)
+
+    with HTTPServer(("127.0.0.1", 0), Late, bind_and_activate=False) as hub:
+        hub.server_bind()
+        address = f"http://127.0.0.1:{hub.server_port}"
+        kernel = started(HF_HUB_OFFLINE="", HF_ENDPOINT=address, HF_HOME=str(tmp_path / "hf"))
+        # As programs do that run notebooks by themselves: they cannot be asked.
+        cell = kernel.send("%model load some/model")
+        time.sleep(3)
+        assert cell.reply is None, cell
+        hub.server_activate()
+        threading.Thread(target=hub.serve_forever, daemon=True).start()
+        kernel.finish(cell)
+        hub.shutdown()
+    assert asked and not cell.ok and "cannot be reached" not in cell.traceback, cell
 
 
 def test_the_model_of_another_notebook_is_not_ended_without_a_word(started, tmp_path):

@@ -44,6 +44,7 @@ pub(crate) fn run(code: &str, session: &mut Session) -> String {
         frame: &|_| None,
         frames: &Vec::new,
         confirm: &|_| None,
+        is_watched: false,
     };
     let view = find(name, form).and_then(|entry| entry.run(arguments, &mut call));
     match view {
@@ -99,6 +100,7 @@ fn errors_say_what_to_type_next() {
             frame: &|_| None,
             frames: &Vec::new,
             confirm: &|_| None,
+            is_watched: false,
         };
         let error = find(name, Form::Line)
             .unwrap()
@@ -129,6 +131,7 @@ fn a_stopped_magic_says_so() {
         frame: &|_| None,
         frames: &Vec::new,
         confirm: &|_| None,
+        is_watched: false,
     };
     let error = find("corpus", Form::Line)
         .unwrap()

@@ -19,6 +19,8 @@ pub struct Call<'a> {
     pub progress: &'a dyn Progress,
     /// Asks the user a question that is answered by yes or no; `None` when nobody can be asked.
     pub confirm: &'a dyn Fn(&str) -> Option<bool>,
+    /// Whether somebody is there who waits, and is to hear soon of what cannot be reached.
+    pub is_watched: bool,
     /// What a variable of Rust cells holds, as text, by its name.
     pub variable: &'a dyn Fn(&str) -> Option<String>,
     /// The Arrow file of a variable of Rust cells that is a table, by its name; `None` when there is no such variable,

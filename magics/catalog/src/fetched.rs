@@ -18,10 +18,11 @@ pub(crate) fn files(wanted: &str, call: &mut Call) -> Result<Files, MagicError> 
         Some(path) => Reference::Directory(path),
         None => elsewhere(wanted, call)?,
     };
-    let places = call.session.hub()?;
+    let mut places = call.session.hub()?.clone();
+    places.patience.is_watched = call.is_watched;
     let fetched = mlk8s_models::fetch(
         &reference,
-        places,
+        &places,
         &|now| {
             let mib = |n: u64| (n >> 20) as usize;
             progress.report(mib(now.overall_done), mib(now.overall_total), now.file);

@@ -8,7 +8,8 @@ use reqwest::{Response, StatusCode};
 use sha2::{Digest as _, Sha256};
 
 use crate::error::ModelsError;
-use crate::http::{Failure, Tries, Web, text_header};
+use crate::http::tries::Tries;
+use crate::http::{Failure, Web, text_header};
 use crate::memory::free_disk;
 
 /// What is read at once when a file is checked.

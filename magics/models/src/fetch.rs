@@ -1,25 +1,26 @@
 //! Brings a model onto this machine: from a directory, from the cache, from the hub, from a bucket.
 
-use std::cell::Cell;
+mod tally;
+
 use std::fs;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::cache::{Cache, is_plain};
 use crate::download::{Download, begun};
 use crate::error::ModelsError;
 use crate::files::{Files, Weights, is_description, shards};
-use crate::http::{Tries, Web};
+use crate::http::Web;
+use crate::http::tries::Tries;
 use crate::hub::{Hub, Listed, Listing, Promise};
 use crate::memory::free_disk;
 use crate::places::Places;
 use crate::reference::{Reference, is_gguf};
 use crate::s3::S3;
+use tally::Tally;
 
 /// The revision where none is named.
 const MAIN: &str = "main";
-/// How often progress is told.
-const OFTEN: Duration = Duration::from_millis(100);
 /// How often the lock of another process is asked for.
 const LOCK: Duration = Duration::from_millis(100);
 
@@ -348,51 +349,6 @@ fn weights<'a>(
         })
     };
     wanted.iter().map(found).collect()
-}
-
-/// Bytes that came, told not too often.
-struct Tally<'a> {
-    progress: &'a dyn Fn(Progress<'_>),
-    done: Cell<u64>,
-    total: Cell<u64>,
-    /// When something was told last, and how much of all was there.
-    told: Cell<Option<(Instant, u64)>>,
-}
-
-impl<'a> Tally<'a> {
-    fn new(progress: &'a dyn Fn(Progress<'_>)) -> Self {
-        Self {
-            progress,
-            done: Cell::new(0),
-            total: Cell::new(0),
-            told: Cell::new(None),
-        }
-    }
-
-    fn expect(&self, bytes: u64) {
-        self.total.set(self.total.get() + bytes);
-    }
-
-    fn finished(&self, bytes: u64) {
-        self.done.set(self.done.get() + bytes);
-    }
-
-    fn came(&self, file: &str, done: u64, total: u64) {
-        let overall_done = self.done.get() + done;
-        if let Some((time, before)) = self.told.get()
-            && (overall_done == before || (done < total && time.elapsed() < OFTEN))
-        {
-            return;
-        }
-        self.told.set(Some((Instant::now(), overall_done)));
-        (self.progress)(Progress {
-            file,
-            done,
-            total,
-            overall_done,
-            overall_total: self.total.get().max(overall_done),
-        });
-    }
 }
 
 #[cfg(test)]

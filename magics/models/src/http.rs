@@ -1,24 +1,23 @@
 //! Asking servers with patience: what passes is tried again, and the user can stop at any time.
 
+pub(crate) mod tries;
+
 use std::cell::Cell;
 use std::pin::pin;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use reqwest::{Client, Response, StatusCode, Url, header, redirect};
 
 use crate::error::ModelsError;
 use crate::places::{Patience, Places};
+use tries::Tries;
 
 /// How often the user is asked whether to go on.
 const TICK: Duration = Duration::from_millis(50);
 /// How long finding and greeting a server may take.
 const CONNECT: Duration = Duration::from_secs(10);
-/// The same for the first connection of a download: whoever has mistyped a name, or has no network, hears of it at once.
+/// The same for the first connection of a download that a person waits for.
 const FIRST: Duration = Duration::from_secs(2);
-/// Attempts to make the first connection, if they fail quickly.
-const FIRST_ATTEMPTS: usize = 2;
-/// The longest pause that we choose ourselves.
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// The longest refusal that is read.
 const LONGEST_REFUSAL: usize = 64 << 10;
 /// Characters of a refusal that are shown.
@@ -101,14 +100,18 @@ impl<'a> Web<'a> {
         };
         Ok(Self {
             client: client(CONNECT)?,
-            first: client(FIRST)?,
+            first: client(if places.patience.is_watched {
+                FIRST
+            } else {
+                CONNECT
+            })?,
             is_reached: Cell::new(false),
             patience: places.patience,
             cancelled,
         })
     }
 
-    /// What sends requests: with little patience for a connection until the first one is made.
+    /// What sends requests: with little patience for a connection until the first one is made, where a person waits.
     pub(crate) fn client(&self) -> &Client {
         if self.is_reached.get() {
             &self.client
@@ -218,75 +221,6 @@ impl<'a> Web<'a> {
     }
 }
 
-/// The attempts at one thing.
-#[derive(Debug)]
-pub(crate) struct Tries {
-    what: String,
-    server: String,
-    patience: Patience,
-    failed: usize,
-    /// They begin before any server has answered.
-    is_first: bool,
-    begun: Instant,
-}
-
-impl Tries {
-    pub(crate) fn new(web: &Web<'_>, server: &Url, what: &str) -> Self {
-        Self {
-            what: what.to_owned(),
-            server: origin(server),
-            patience: web.patience,
-            failed: 0,
-            is_first: !web.is_reached.get(),
-            begun: Instant::now(),
-        }
-    }
-
-    /// Forgets the failures, since something has come.
-    pub(crate) fn progressed(&mut self) {
-        self.failed = 0;
-    }
-
-    /// How long to wait before the next attempt; the error when there is to be none.
-    pub(crate) fn again(&mut self, failure: Failure) -> Result<Duration, ModelsError> {
-        let (why, wait, is_unreached) = match failure {
-            Failure::Passing {
-                why,
-                wait,
-                is_unreached,
-            } => (why, wait, is_unreached),
-            Failure::Final(error) => return Err(error),
-        };
-        self.failed += 1;
-        let is_enough = self.failed >= FIRST_ATTEMPTS || self.begun.elapsed() >= FIRST / 2;
-        if self.is_first && is_unreached && is_enough {
-            return Err(ModelsError::NoConnection {
-                server: self.server.clone(),
-                why,
-            });
-        }
-        if self.failed >= self.patience.attempts
-            || wait.is_some_and(|wait| wait > self.patience.longest)
-        {
-            return Err(ModelsError::Unreachable {
-                what: self.what.clone(),
-                server: self.server.clone(),
-                attempts: self.failed,
-                why,
-            });
-        }
-        let doubled = self
-            .patience
-            .pause
-            .saturating_mul(1 << (self.failed - 1).min(16));
-        // Clients that were thrown out together should not come back together.
-        let ours = doubled
-            .min(LONGEST_PAUSE)
-            .mul_f64(0.75 + 0.5 * fastrand::f64());
-        Ok(wait.unwrap_or(ours))
-    }
-}
-
 /// The failure that a status means if it is one that passes.
 pub(crate) fn passing(response: &Response) -> Option<Failure> {
     let status = response.status();
@@ -351,35 +285,6 @@ mod tests {
         assert_eq!(retry_after("1.5"), Some(Duration::from_millis(1500)));
         assert_eq!(retry_after("Wed, 21 Oct 2015 07:28:00 GMT"), None);
         assert_eq!(retry_after("soon"), None);
-    }
-
-    #[test]
-    fn patience_ends() {
-        let mut tries = Tries {
-            what: "x".to_owned(),
-            server: "s".to_owned(),
-            patience: Patience {
-                attempts: 3,
-                ..Patience::default()
-            },
-            failed: 0,
-            is_first: false,
-            begun: Instant::now(),
-        };
-        let failure = || Failure::passing("broken");
-        assert!(tries.again(failure()).unwrap() < Duration::from_secs(1));
-        assert!(tries.again(failure()).unwrap() >= Duration::from_millis(750));
-        assert!(matches!(
-            tries.again(failure()),
-            Err(ModelsError::Unreachable { attempts: 3, .. })
-        ));
-        tries.progressed();
-        let long = Failure::Passing {
-            why: "full".to_owned(),
-            wait: Some(Duration::from_hours(1)),
-            is_unreached: false,
-        };
-        assert!(tries.again(long).is_err());
     }
 
     #[test]

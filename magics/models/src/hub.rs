@@ -5,7 +5,8 @@ use serde_json::Value;
 
 use crate::cache::is_plain;
 use crate::error::ModelsError;
-use crate::http::{Failure, Tries, Web, origin, passing, plain_etag, text_header};
+use crate::http::tries::Tries;
+use crate::http::{Failure, Web, origin, passing, plain_etag, text_header};
 use crate::places::{Places, Secret};
 use crate::reference::is_inside;
 

@@ -54,6 +54,9 @@ pub struct Patience {
     pub silence: Duration,
     /// The longest pause that a server may ask for.
     pub longest: Duration,
+    /// Whether a person waits for the first connection, who has mistyped a name, or has no network, and is to hear of it
+    /// at once; others may have been started before the network.
+    pub is_watched: bool,
 }
 
 impl Default for Patience {
@@ -63,6 +66,7 @@ impl Default for Patience {
             pause: Duration::from_millis(500),
             silence: Duration::from_secs(30),
             longest: Duration::from_mins(5),
+            is_watched: false,
         }
     }
 }

@@ -8,7 +8,8 @@ use reqwest::{Response, StatusCode, Url, header};
 use sha2::{Digest as _, Sha256};
 
 use crate::error::ModelsError;
-use crate::http::{Failure, Tries, Web, origin, passing, plain_etag, text_header};
+use crate::http::tries::Tries;
+use crate::http::{Failure, Web, origin, passing, plain_etag, text_header};
 use crate::hub::{Listed, Listing};
 use crate::places::{Bucket, Places};
 use crate::reference::{is_gguf, is_inside};

@@ -1,12 +1,13 @@
 //! Downloads from a hub that is slow, full, broken or lying.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::time::Instant;
 
 use super::*;
 use crate::loopback::{COMMIT, Loopback, Server, reply};
-use crate::places::Secret;
+use crate::places::{Patience, Secret};
 
 fn weights() -> Vec<u8> {
     (0..200_000_u32).flat_map(u32::to_le_bytes).collect()

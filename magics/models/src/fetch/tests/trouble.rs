@@ -67,7 +67,10 @@ fn refusals_say_what_to_do() {
         let begun = Instant::now();
         let places = Places {
             endpoint: address.parse().unwrap(),
-            patience: crate::places::Patience::default(),
+            patience: Patience {
+                is_watched: true,
+                ..Patience::default()
+            },
             ..places.clone()
         };
         let error = get("org/tiny", &places).unwrap_err();
@@ -81,6 +84,29 @@ fn refusals_say_what_to_do() {
         );
         assert!(error.hint().unwrap().contains("`./NAME`"));
     }
+}
+
+#[test]
+fn a_network_that_comes_up_late_is_waited_for_where_no_person_is() {
+    let (hub, home) = (Loopback::start(&tiny()), folder());
+    let address = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let mut places = hub.places(home.path());
+    places.endpoint = format!("http://{address}").parse().unwrap();
+    places.patience.attempts = 6;
+    places.patience.pause = Duration::from_millis(100);
+    // For longer than a person would be kept waiting, nothing listens there.
+    let (begun, late) = (Instant::now(), Cell::new(false));
+    let cancelled = || {
+        if begun.elapsed() > Duration::from_millis(600) && !late.replace(true) {
+            hub.also_at(address);
+        }
+        false
+    };
+    fetch(&"org/tiny".parse().unwrap(), &places, &|_| {}, &cancelled).unwrap();
+    assert!(late.into_inner());
 }
 
 #[test]
