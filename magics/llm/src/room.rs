@@ -51,12 +51,19 @@ impl Room {
             }
             _ => out.push_str("a smaller `--max-tokens N` leaves less for the answer; "),
         }
-        let wanted = self.prompt.unwrap_or(self.context) + self.answer.unwrap_or(self.context / 4);
-        let _ = write!(
-            out,
-            "{shorter}; `%model load … --context {}` makes room, where the model can read so much",
-            wanted.max(self.context + 1).next_power_of_two()
-        );
+        out.push_str(shorter);
+        let prompt = self.prompt.unwrap_or(self.context);
+        let answer = self.answer.unwrap_or(self.context / 4);
+        let wanted = prompt
+            .saturating_add(answer)
+            .max(self.context.saturating_add(1));
+        // A server may say any number, and no model reads one that has no power of two above it.
+        if let Some(context) = wanted.checked_next_power_of_two() {
+            let _ = write!(
+                out,
+                "; `%model load … --context {context}` makes room, where the model can read so much"
+            );
+        }
         out
     }
 }
@@ -137,5 +144,14 @@ mod tests {
         );
         assert!(said.contains("--context 1024"), "{said}");
         assert!(room(None, None).way_out("x").contains("--max-tokens N"));
+        for room in [
+            room(Some(u64::MAX), Some(u64::MAX)),
+            Room {
+                context: u64::MAX,
+                ..Room::default()
+            },
+        ] {
+            assert!(room.way_out("be brief").ends_with("be brief"), "{room:?}");
+        }
     }
 }
