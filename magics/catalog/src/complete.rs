@@ -97,7 +97,6 @@ fn arguments(entry: &Entry, before: &[&str], word: &str, around: &Around) -> Vec
         // What follows several words that belong together is one more of them.
         None => shown
             .get_positionals()
-            .take(plain.len() + 1)
             .nth(plain.len())
             .or_else(|| shown.get_positionals().last().filter(|last| is_many(last))),
     };

@@ -222,7 +222,7 @@ fn shown(row: &Row) -> Vec<String> {
         Status::Stopped => "stopped".to_owned(),
     };
     vec![
-        moment(row.at),
+        moment(row.at, chrono::Local::now()),
         // A model of this machine is called as its endpoint is.
         if row.model == row.endpoint {
             row.model.clone()
@@ -244,9 +244,9 @@ fn shown(row: &Row) -> Vec<String> {
 }
 
 /// The time of a call today, else its day: one word, which is not broken.
-fn moment(at_ms: i64) -> String {
+fn moment(at_ms: i64, now: chrono::DateTime<chrono::Local>) -> String {
     let at = chrono::DateTime::from_timestamp_millis(at_ms).unwrap_or_default();
-    let (at, now) = (at.with_timezone(&chrono::Local), chrono::Local::now());
+    let at = at.with_timezone(&chrono::Local);
     let form = if at.date_naive() == now.date_naive() {
         "%H:%M"
     } else {
@@ -343,9 +343,9 @@ mod tests {
     fn a_moment_is_one_word() {
         let now = chrono::Local::now();
         assert_eq!(
-            moment(now.timestamp_millis()),
+            moment(now.timestamp_millis(), now),
             now.format("%H:%M").to_string()
         );
-        assert!(!moment(86_400_000).contains([' ', '-']));
+        assert!(!moment(86_400_000, now).contains([' ', '-', ':']));
     }
 }
