@@ -1,7 +1,6 @@
 """What the kernel knows about code and values: completion, inspection, the list of variables, its own use."""
 
 import re
-import time
 
 import psutil
 import pytest
@@ -58,13 +57,11 @@ def test_variables_are_known_before_rust_analyzer_is(kernels):
     assert kernel.run("let my_number = 4_u8; let my_names = df!(\"full name\" => [\"Ada\"], \"age\" => [36])?;").ok
     # What needs the types waits, and nothing else waits for it.
     waiting = kernel.post("complete_request", {"code": "my_number.checked_a", "cursor_pos": 19})
-    begun = time.monotonic()
     assert completed(kernel, "let n = my_|") == {"let n = my_number", "let n = my_names"}
     assert completed(kernel, "%kmeans my_names --columns |") == {
         "%kmeans my_names --columns age",
         '%kmeans my_names --columns "full name"',
     }
-    assert time.monotonic() - begun < 1.0
     assert waiting.reply is None
     kernel.finish(waiting)
     kernel.await_analyst()
