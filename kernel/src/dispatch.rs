@@ -80,7 +80,7 @@ pub(crate) fn dispatch(kernel: &Arc<Kernel>, channel: Channel, message: Message)
             kernel.answer_aside(&origin, move |kernel| inspect::reply(kernel, content));
         }
         Kind::History => {
-            kernel.answer_soon(&origin, move |kernel| history::reply(kernel, content));
+            kernel.answer_from_history(&origin, move |kernel| history::reply(kernel, content));
         }
         Kind::CommInfo => kernel.answer(&origin, comm::info),
         Kind::CommOpen => kernel.attend(&origin, || comm::open(kernel, &origin, &content)),

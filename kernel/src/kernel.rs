@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+use crossbeam_channel::{Receiver, Sender, bounded};
 use mlk8s_catalog::call::Cancel;
 use mlk8s_catalog::session::{Session, Value};
 use tokio::runtime::Handle;
@@ -40,7 +40,9 @@ pub(crate) struct Kernel {
     pub(crate) asking: Mutex<Option<Sender<String>>>,
     /// Questions about code.
     questions: Sender<Question>,
-    /// Questions about the history, and its changes: they do not wait while rust-analyzer thinks.
+    /// Questions about code that need no rust-analyzer: they do not wait while it thinks.
+    quick: Sender<Question>,
+    /// Questions about the history, and its changes in their order.
     records: Sender<Question>,
     /// The session's values, for completion while a cell owns the session.
     values: Mutex<BTreeMap<String, Value>>,
@@ -66,6 +68,7 @@ pub(crate) fn start(
     } = wire;
     let (cells, waiting_cells) = bounded(CELLS);
     let (questions, waiting_questions) = bounded::<Question>(QUESTIONS);
+    let (quick, waiting_quick) = bounded::<Question>(QUESTIONS);
     let (records, waiting_records) = bounded::<Question>(QUESTIONS);
     let (end, ended) = bounded(1);
     let spill_dirs = vec![
@@ -85,6 +88,7 @@ pub(crate) fn start(
         running: Mutex::new(None),
         asking: Mutex::new(None),
         questions,
+        quick,
         records,
         values: Mutex::default(),
         settings: settings.clone(),
@@ -92,7 +96,7 @@ pub(crate) fn start(
     });
     let worker = Worker::new(Arc::clone(&kernel), session(settings, runtime_dir.path()));
     std::thread::spawn(move || worker.run(&waiting_cells));
-    for waiting in [waiting_questions, waiting_records] {
+    for waiting in [waiting_questions, waiting_quick, waiting_records] {
         let theirs = Arc::clone(&kernel);
         std::thread::spawn(move || waiting.iter().for_each(|question| question(&theirs)));
     }
@@ -177,8 +181,17 @@ impl Kernel {
         self.answer_on(&self.questions, origin, work);
     }
 
-    /// Answers `origin` on the thread of the history, which never waits for rust-analyzer.
+    /// Answers `origin` on the thread for questions about code that never waits for rust-analyzer.
     pub(crate) fn answer_soon(
+        &self,
+        origin: &Origin,
+        work: impl FnOnce(&Kernel) -> Object + Send + 'static,
+    ) {
+        self.answer_on(&self.quick, origin, work);
+    }
+
+    /// Answers `origin` on the thread of the history, which nothing else delays.
+    pub(crate) fn answer_from_history(
         &self,
         origin: &Origin,
         work: impl FnOnce(&Kernel) -> Object + Send + 'static,
@@ -200,13 +213,12 @@ impl Kernel {
         }
     }
 
-    /// Changes the history on its thread, so that no cell waits for the disk.
+    /// Changes the history on its thread, so that no cell waits for the disk unless [`QUESTIONS`] wait already: what was
+    /// typed first is kept first.
     pub(crate) fn keep(&self, change: impl FnOnce(&History) + Send + 'static) {
         let question: Question = Box::new(move |kernel: &Kernel| change(&locked(&kernel.history)));
-        // When too many wait, this thread does it.
-        if let Err(TrySendError::Full(question)) = self.records.try_send(question) {
-            question(self);
-        }
+        // Its thread lives as long as the kernel.
+        let _ = self.records.send(question);
     }
 
     /// Says which values the session has.
