@@ -215,7 +215,11 @@ def test_answers_are_marked_and_exported(known, tmp_path):
     assert known.run(f"%rate {number[-8:]} 4").ok and rows(known, "score") == ["4"]
     assert "<details><summary>A question that begins with" in talk.data["text/html"]
     assert known.run("%rate last 5 --comment good").ok
-    assert known.run("%rate no-such 3").ename == "NotFound"
+    assert known.run("%rate 00000000 3").ename == "NotFound"
+    # One digit is the end of a sixteenth of all numbers, and was meant as something else.
+    for slip in (number[-1], "1", "no-such"):
+        talk = known.run(f"%rate {slip} 3")
+        assert talk.ename == "UsageError" and "at least 6 digits" in talk.traceback, talk
     assert known.run(f"%prompts export {tmp_path / 'good.jsonl'}").ok
     [chat] = [json.loads(line) for line in (tmp_path / "good.jsonl").read_text().splitlines()]
     assert [message["role"] for message in chat["messages"]] == ["user", "assistant"]

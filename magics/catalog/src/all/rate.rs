@@ -9,10 +9,13 @@ use crate::magic::{Example, Magic};
 use crate::names::ValueName;
 use crate::view::{ToView, View};
 
+/// Digits of the end of a number that mean a call: fewer are a slip, such as the row of a table.
+const LEAST: usize = 6;
+
 /// Mark an answer or a triple, from 1 for bad to 5 for good
 #[derive(Debug, Parser)]
 pub(super) struct Rate {
-    /// The answer: `last`, or the number that `%prompts` shows, whole or its last digits; with `--kg` the row of a triple in the frame of triples
+    /// The answer: `last`, or the number that `%prompts` shows, whole or its last six digits or more; with `--kg` the row of a triple in the frame of triples
     answer: String,
     /// The mark
     #[arg(value_parser = clap::value_parser!(i64).range(1..=5))]
@@ -85,7 +88,7 @@ impl Magic for Rate {
 
 /// The number of the call whose last digits are `end`.
 fn numbered(end: &str, call: &mut Call) -> Result<String, MagicError> {
-    let wanted = end.trim_start_matches('…').to_owned();
+    let wanted = ending(end)?;
     let client = call.session.models.client()?;
     let mut found = client.ledger(move |ledger| ledger.calls_ending(&wanted))?;
     match found.len() {
@@ -103,8 +106,47 @@ fn numbered(end: &str, call: &mut Call) -> Result<String, MagicError> {
     }
 }
 
+/// What was typed as the end of a number, if numbers end so.
+fn ending(typed: &str) -> Result<String, MagicError> {
+    let end = typed.trim_start_matches('…').to_ascii_lowercase();
+    let n_digits = end.chars().filter(char::is_ascii_hexdigit).count();
+    if n_digits >= LEAST && end.chars().all(|c| c.is_ascii_hexdigit() || c == '-') {
+        return Ok(end);
+    }
+    let message = format!("`{typed}` is no number of a call");
+    Err(MagicError::new(ErrorKind::Usage, message).with_hint(format!(
+        "numbers end like `4f07c2b9`, as `%prompts` shows them, and at least {LEAST} digits of that end are needed; `last` \
+         is the last answer, and `--kg NAME` marks a triple by its row"
+    )))
+}
+
 impl ToView for Marked {
     fn to_view(&self) -> View {
         View::Text(self.0.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_a_number_is_no_slip() {
+        for (typed, end) in [
+            ("4f07c2b9", "4f07c2b9"),
+            ("…4F07C2B9", "4f07c2b9"),
+            ("7c2b90", "7c2b90"),
+            (
+                "0199c1f2-4b7e-7d3a-9c55-1c2f4f07c2b9",
+                "0199c1f2-4b7e-7d3a-9c55-1c2f4f07c2b9",
+            ),
+        ] {
+            assert_eq!(ending(typed).unwrap(), end);
+        }
+        for typed in ["1", "17", "c2b9", "-----1", "", "…", "lsat", "%%%%%%"] {
+            let error = ending(typed).unwrap_err();
+            assert_eq!(error.kind, ErrorKind::Usage, "{typed}");
+            assert!(error.hint.contains("`4f07c2b9`"), "{}", error.hint);
+        }
     }
 }
