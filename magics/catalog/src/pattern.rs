@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use glob::{MatchOptions, Pattern};
+use walkdir::{DirEntry, WalkDir};
 
+use crate::call::Cancel;
 use crate::error::{ErrorKind, MagicError};
 use crate::near::{self, Near};
 use crate::session::Session;
@@ -28,7 +30,11 @@ pub(crate) struct Paths {
 }
 
 /// The paths that `typed` means; one that is not there, or a pattern that matches nothing, is an error that says what is.
-pub(crate) fn paths(typed: &[PathBuf], session: &Session) -> Result<Paths, MagicError> {
+pub(crate) fn paths(
+    typed: &[PathBuf],
+    session: &Session,
+    cancel: &Cancel,
+) -> Result<Paths, MagicError> {
     let mut out = Paths::default();
     for one in typed {
         let path = session.resolve(one);
@@ -36,7 +42,7 @@ pub(crate) fn paths(typed: &[PathBuf], session: &Session) -> Result<Paths, Magic
         if path.exists() {
             out.paths.push(path);
         } else if word.contains(['*', '?', '[']) {
-            let found = matches(&word, session)?;
+            let found = matches(&word, session, cancel)?;
             out.matched.push(told(&word, &found));
             out.paths.extend(found);
         } else {
@@ -52,30 +58,108 @@ pub(crate) fn paths(typed: &[PathBuf], session: &Session) -> Result<Paths, Magic
     Ok(out)
 }
 
-/// What `pattern` matches, sorted; nothing is an error.
-fn matches(pattern: &str, session: &Session) -> Result<Vec<PathBuf>, MagicError> {
+/// A pattern behind the folder that is named in plain letters.
+struct Wanted {
+    whole: Pattern,
+    /// Its parts between slashes; `**` is none.
+    parts: Vec<Option<Pattern>>,
+    /// Where `**` first stands among them.
+    deep: Option<usize>,
+    /// Whether some part begins with a dot.
+    hidden: bool,
+    /// Whether only folders are meant.
+    folders: bool,
+}
+
+impl Wanted {
+    /// Reads `rest` of what was `typed`.
+    fn read(typed: &str, rest: &str) -> Result<Wanted, MagicError> {
+        let refused = |why: &str| {
+            let message = format!("`{typed}` is no pattern: {why}");
+            MagicError::new(ErrorKind::Usage, message)
+                .with_hint("`*` stands for any letters, `?` for one, `[ab]` for one of these, `**` for folders of any depth")
+        };
+        let read = |part: &str| Pattern::new(part).map_err(|error| refused(error.msg));
+        let parts: Vec<&str> = rest
+            .split('/')
+            .filter(|part| !["", "."].contains(part))
+            .collect();
+        if parts.contains(&"..") {
+            return Err(refused("`..` can stand at its beginning only"));
+        }
+        let whole = read(&parts.join("/"))?;
+        let is_deep = |part: &&str| *part == "**";
+        Ok(Wanted {
+            whole,
+            deep: parts.iter().position(is_deep),
+            hidden: parts.iter().any(|part| part.starts_with('.')),
+            folders: rest.ends_with('/') || parts.last().is_some_and(is_deep),
+            parts: parts
+                .into_iter()
+                .map(|part| (part != "**").then(|| read(part)).transpose())
+                .collect::<Result<_, _>>()?,
+        })
+    }
+
+    /// Whether `entry` may match, or what is in it.
+    fn leads_on(&self, entry: &DirEntry) -> bool {
+        let Some(at) = entry.depth().checked_sub(1) else {
+            return true;
+        };
+        let name = entry.file_name().to_string_lossy();
+        match self.parts.get(at) {
+            Some(Some(part)) if self.deep.is_none_or(|deep| at < deep) => {
+                part.matches_with(&name, LIKE_A_SHELL)
+            }
+            _ => self.hidden || !name.starts_with('.'),
+        }
+    }
+
+    /// Whether `entry` is a link to a folder that `**` has come to: behind it may be all that was seen already.
+    fn ends_at(&self, entry: &DirEntry) -> bool {
+        let is_deep = self.deep.is_some_and(|deep| entry.depth() > deep);
+        is_deep && entry.path_is_symlink() && entry.file_type().is_dir()
+    }
+
+    fn matches(&self, entry: &DirEntry, root: &Path) -> bool {
+        let below = entry.path().strip_prefix(root).unwrap_or(entry.path());
+        (!self.folders || entry.file_type().is_dir())
+            && self.whole.matches_path_with(below, LIKE_A_SHELL)
+    }
+}
+
+/// What the pattern `typed` matches, sorted; nothing is an error.
+fn matches(typed: &str, session: &Session, cancel: &Cancel) -> Result<Vec<PathBuf>, MagicError> {
     // A folder above may have a bracket in its name, which is no pattern of ours.
-    let (base, rest) = match pattern.strip_prefix("~/") {
-        Some(rest) => (session.resolve(Path::new("~")), rest),
-        None => (session.resolve(Path::new("")), pattern),
-    };
-    let whole = if rest.starts_with('/') {
-        rest.to_owned()
-    } else {
-        let base = Pattern::escape(&base.display().to_string());
-        format!("{}/{rest}", base.trim_end_matches('/'))
-    };
-    let found = glob::glob_with(&whole, LIKE_A_SHELL).map_err(|error| {
-        let message = format!("`{pattern}` is no pattern: {}", error.msg);
-        MagicError::new(ErrorKind::Usage, message)
-            .with_hint("`*` stands for any letters, `?` for one, `[ab]` for one of these, `**` for folders of any depth")
-    })?;
-    // What may not be read is not matched.
-    let found: Vec<PathBuf> = found.flatten().collect();
+    let folder = folder_of(typed);
+    let root = session.resolve(Path::new(folder));
+    let wanted = Wanted::read(typed, &typed[folder.len()..])?;
+    let most = wanted.deep.map_or(wanted.parts.len(), |_| usize::MAX);
+    let mut walk = WalkDir::new(&root)
+        .min_depth(1)
+        .max_depth(most)
+        .follow_links(true)
+        .sort_by_file_name()
+        .into_iter()
+        .filter_entry(|entry| wanted.leads_on(entry));
+    let mut found = Vec::new();
+    while let Some(entry) = walk.next() {
+        if cancel.is_raised() {
+            let message = format!("the search for `{typed}` was stopped");
+            return Err(MagicError::new(ErrorKind::Interrupted, message));
+        }
+        // What may not be read is not matched, nor is a link that leads to a folder above it.
+        let Ok(entry) = entry else { continue };
+        if wanted.ends_at(&entry) {
+            walk.skip_current_dir();
+        }
+        if wanted.matches(&entry, &root) {
+            found.push(entry.into_path());
+        }
+    }
     if found.is_empty() {
-        let folder = folder_of(pattern);
-        let there = near::there(folder, &near::entries(&session.resolve(Path::new(folder))));
-        let message = format!("`{pattern}` matches nothing");
+        let there = near::there(folder, &near::entries(&root));
+        let message = format!("`{typed}` matches nothing");
         return Err(MagicError::new(ErrorKind::NotFound, message).with_hint(there));
     }
     Ok(found)
@@ -127,8 +211,8 @@ mod tests {
         }
         let session = Session::new("".into(), base.clone(), "".into());
         let found = |typed: &str| {
-            let found =
-                paths(&[typed.into()], &session).map_err(|e| e.to_string() + "; " + &e.hint)?;
+            let found = paths(&[typed.into()], &session, &Cancel::default())
+                .map_err(|e| e.to_string() + "; " + &e.hint)?;
             let names = found.paths.iter().map(|path| {
                 let path = path.strip_prefix(&base).unwrap();
                 path.display().to_string()
@@ -139,6 +223,9 @@ mod tests {
         assert_eq!(good("*.md"), "a.md b.md odd[1].md");
         assert_eq!(found("?.md").unwrap().1, "`?.md` matched 2: a.md, b.md");
         assert_eq!(good("**/*.md"), "a.md b.md deep/er/d.md odd[1].md");
+        assert_eq!(good("**/"), "deep deep/er");
+        assert_eq!(good("./*/*/*.md"), "deep/er/d.md");
+        assert_eq!(good(".h*"), ".hidden.md");
         assert_eq!(good("odd[1].md"), "odd[1].md");
         assert_eq!(
             good(&format!(
@@ -158,5 +245,34 @@ mod tests {
         );
         assert!(found("dep").unwrap_err().contains("did you mean `deep`?"));
         assert!(found("[a").unwrap_err().contains("is no pattern"));
+        assert!(found("*/../*.md").unwrap_err().contains("at its beginning"));
+    }
+
+    #[test]
+    fn links_in_circles_end_and_a_search_can_be_stopped() {
+        let home = tempfile::tempdir().unwrap();
+        let base = home.path();
+        // Ten folders with links to all of them have more ways through them than can be walked.
+        for n in 0..10 {
+            let folder = base.join(format!("f{n}"));
+            fs::create_dir(&folder).unwrap();
+            fs::write(folder.join("a.md"), "x").unwrap();
+            for other in 0..10 {
+                let link = folder.join(format!("to{other}"));
+                std::os::unix::fs::symlink(base.join(format!("f{other}")), link).unwrap();
+            }
+        }
+        let session = Session::new("".into(), base.to_owned(), "".into());
+        let cancel = Cancel::default();
+        let found = |typed: &str| paths(&[typed.into()], &session, &cancel);
+        assert_eq!(found("**/a.md").unwrap().paths.len(), 10);
+        // Who types a folder means it, also where it is a link; `f0/to0` leads to where it is.
+        assert_eq!(found("f0/*/a.md").unwrap().paths.len(), 9);
+        assert_eq!(
+            found("f0/to1/**/a.md").unwrap().paths,
+            [base.join("f0/to1/a.md")]
+        );
+        cancel.raise();
+        assert_eq!(found("**/none").unwrap_err().kind, ErrorKind::Interrupted);
     }
 }

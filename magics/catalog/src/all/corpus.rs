@@ -78,7 +78,7 @@ impl Magic for Corpus {
         }
         let Paths { paths, matched } = match self.paths.as_slice() {
             [] => usual(call.session)?,
-            given => pattern::paths(given, call.session)?,
+            given => pattern::paths(given, call.session, &call.cancel)?,
         };
         let options = ReadOptions {
             skip_rules: self.skip_rule.into_iter().collect(),
