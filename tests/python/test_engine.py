@@ -155,7 +155,7 @@ def test_what_is_mistyped_is_told_at_once(started, tmp_path):
     for typed, said in (
         ("./modles/small", "did you mean `./models/small`"),
         ("modles/small", "did you mean `models/small`"),
-        ("models/smal", "`models/smal@main` asks the hub"),
+        ("models/smal", "`%model info models/smal@main` asks the hub"),
         ("./models/none", "in `./models` there is `small`"),
         ("some/deep/path", "where the notebook is there is"),
         ("smoll", "names no model"),

@@ -10,6 +10,8 @@ const MOST: usize = 3;
 const NAMED: usize = 8;
 /// Letters of the shortest name that is found inside another.
 const INSIDE: usize = 4;
+/// Letters of a slip of the hand.
+const SLIP: usize = 2;
 
 /// What is near a path that leads nowhere.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -111,6 +113,13 @@ pub(crate) fn names<'a>(wanted: &str, known: impl Iterator<Item = &'a str>) -> V
         .collect()
 }
 
+/// Whether who typed `typed` meant `path` and slipped: at most [`SLIP`] letters are others. With another digit it is
+/// another version of something, and no slip.
+pub(crate) fn is_slip(typed: &str, path: &str) -> bool {
+    let digits = |text: &str| -> String { text.chars().filter(char::is_ascii_digit).collect() };
+    strsim::osa_distance(typed, path) <= SLIP && digits(typed) == digits(path)
+}
+
 /// A name without what is often mistaken: case, dashes and dots.
 fn plain(name: &str) -> String {
     let kept = name.chars().filter(|c| c.is_alphanumeric() || *c == '/');
@@ -160,5 +169,24 @@ mod tests {
             "in `./models` there is `gpt2-f16`, `tiny`"
         );
         assert_eq!(hint("elsewhere"), "where the notebook is there is `models`");
+    }
+
+    #[test]
+    fn a_slip_is_a_letter_or_two_of_a_whole_path() {
+        for (typed, path) in [
+            ("modles/tiny", "models/tiny"),
+            ("models/smal", "models/small"),
+            ("Models/tinny", "models/tiny"),
+        ] {
+            assert!(is_slip(typed, path), "{typed}");
+        }
+        for (typed, path) in [
+            ("openai/whisper-small", "openai/whisper"),
+            ("Qwen/Qwen3-1.7B", "Qwen/Qwen3-0.6B"),
+            ("openai-community/gpt2-xl", "openai-community/gpt2"),
+            ("some/model", "some/where"),
+        ] {
+            assert!(!is_slip(typed, path), "{typed}");
+        }
     }
 }
