@@ -191,7 +191,7 @@ impl SearchError {
             }
             Self::Duplicate { .. } => "make ids unique, or leave one of the two out".to_owned(),
             Self::FieldKind { .. } => {
-                "give the field another name, or convert its values".to_owned()
+                "give the field another name, convert its values, or remove the index and build it anew".to_owned()
             }
             Self::Filter { known, .. } if !known.is_empty() => {
                 format!("known here: `{}`", known.join("`, `"))

@@ -1,13 +1,12 @@
 //! How items come into an index and go out of it: all or nothing, in one commit.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use rayon::prelude::*;
 use serde_json::{Map, Value as Json};
 use tantivy::{IndexWriter, TantivyDocument, Term};
 
-use super::check::check_items;
+use super::check::{check_items, name_fields};
 use super::upkeep::{MANY, commit, suffix, writer};
 use super::{Commit, Index};
 use crate::error::{SearchError, at, words as failed};
@@ -107,7 +106,7 @@ impl Index {
                 path: self.dir.clone(),
                 what: "its rows are used up; build it anew".to_owned(),
             })?;
-        name_fields(&mut state, &fresh)?;
+        name_fields(&mut state.fields, fresh.iter().map(|fresh| fresh.item))?;
         let mut writer = writer(&self.dir, &self.words)?;
         self.write_items(&writer, &state, &fresh, watch)?;
         if let Some(vectors) = vectors {
@@ -298,31 +297,6 @@ impl Index {
         commit.segments.push(name);
         Ok(())
     }
-}
-
-/// Gives new fields a place, and refuses values of another kind than their field has.
-fn name_fields(commit: &mut Commit, fresh: &[Fresh]) -> Result<(), SearchError> {
-    let mut kinds: BTreeMap<String, _> = commit.fields.iter().cloned().collect();
-    for item in fresh.iter().map(|fresh| fresh.item) {
-        for (name, value) in &item.fields {
-            match kinds.get(name) {
-                None => {
-                    kinds.insert(name.clone(), value.kind());
-                    commit.fields.push((name.clone(), value.kind()));
-                }
-                Some(&wanted) if wanted != value.kind() => {
-                    return Err(SearchError::FieldKind {
-                        name: name.clone(),
-                        id: item.id.clone(),
-                        found: value.kind(),
-                        wanted,
-                    });
-                }
-                Some(_) => {}
-            }
-        }
-    }
-    Ok(())
 }
 
 fn at_serde(dir: &Path, error: serde_json::Error) -> SearchError {

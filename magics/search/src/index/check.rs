@@ -6,9 +6,28 @@ use rayon::prelude::*;
 
 use super::{Index, Vectors};
 use crate::error::SearchError;
-use crate::item::Item;
+use crate::item::{Item, Kind};
 
 impl Index {
+    /// What [`Index::add`] would refuse of these items whatever their vectors are: asked before vectors are made, which
+    /// may take hours.
+    pub fn check(&self, items: &[Item], with_vectors: bool) -> Result<(), SearchError> {
+        check_items(items, with_vectors)?;
+        let mut fields = self.snapshot.commit.fields.clone();
+        name_fields(&mut fields, items.iter())
+    }
+
+    /// Whether vectors of `dims` dimensions are like those that are there.
+    pub fn check_dims(&self, dims: usize) -> Result<(), SearchError> {
+        match self.snapshot.commit.dims.filter(|&wanted| wanted != dims) {
+            Some(wanted) => Err(SearchError::Dims {
+                found: dims,
+                wanted,
+            }),
+            None => Ok(()),
+        }
+    }
+
     /// The length of each vector, if all have one and fit the index.
     pub(super) fn check_vectors(
         &self,
@@ -23,12 +42,7 @@ impl Index {
                 n_items,
             });
         }
-        if let Some(wanted) = self.snapshot.commit.dims.filter(|&wanted| wanted != dims) {
-            return Err(SearchError::Dims {
-                found: dims,
-                wanted,
-            });
-        }
+        self.check_dims(dims)?;
         let norms: Vec<f32> = values.par_chunks(dims).map(norm).collect();
         match norms
             .iter()
@@ -77,6 +91,34 @@ pub(super) fn check_items(items: &[Item], with_vectors: bool) -> Result<(), Sear
                 first,
                 second: row,
             });
+        }
+    }
+    Ok(())
+}
+
+/// Gives new fields a place, and refuses values of another kind than their field has.
+pub(super) fn name_fields<'a>(
+    fields: &mut Vec<(String, Kind)>,
+    items: impl Iterator<Item = &'a Item>,
+) -> Result<(), SearchError> {
+    let mut kinds: BTreeMap<String, Kind> = fields.iter().cloned().collect();
+    for item in items {
+        for (name, value) in &item.fields {
+            match kinds.get(name) {
+                None => {
+                    kinds.insert(name.clone(), value.kind());
+                    fields.push((name.clone(), value.kind()));
+                }
+                Some(&wanted) if wanted != value.kind() => {
+                    return Err(SearchError::FieldKind {
+                        name: name.clone(),
+                        id: item.id.clone(),
+                        found: value.kind(),
+                        wanted,
+                    });
+                }
+                Some(_) => {}
+            }
         }
     }
     Ok(())

@@ -64,3 +64,49 @@ fn fields_are_filtered_whatever_the_segments() {
     check("n < 0", &|_| false);
     assert!(index.check_filter("m > 3").is_err());
 }
+
+#[test]
+fn what_is_refused_is_known_before_there_are_vectors() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut index = Index::create(dir.path(), Settings::default()).unwrap();
+    let of_year = |id: &str, year: Value| Item {
+        fields: std::collections::BTreeMap::from([("year".to_owned(), year)]),
+        ..item(id, "words")
+    };
+    let vectors = Vectors {
+        values: &[1.0, 0.0],
+        dims: 2,
+    };
+    let first = of_year("a", Value::Number(2024.0));
+    index.check_dims(3).unwrap();
+    index.add(&[first], Some(vectors), &Silent).unwrap();
+    let as_text = [of_year("a", Value::Text("2024".to_owned()))];
+    let refused = index.check(&as_text, true).unwrap_err();
+    assert!(
+        matches!(refused, SearchError::FieldKind { .. }),
+        "{refused}"
+    );
+    let later = index.add(&as_text, Some(vectors), &Silent).unwrap_err();
+    assert_eq!(refused.to_string(), later.to_string());
+    let number = |id: &str| of_year(id, Value::Number(2025.0));
+    let twice = index.check(&[number("b"), number("c"), number("b")], true);
+    assert!(matches!(
+        twice,
+        Err(SearchError::Duplicate {
+            first: 0,
+            second: 2,
+            ..
+        })
+    ));
+    index.check(&[number("b"), number("c")], true).unwrap();
+    assert!(index.check(&[item("d", "")], false).is_err());
+    index.check_dims(2).unwrap();
+    let other = index.check_dims(3).unwrap_err();
+    assert!(matches!(
+        other,
+        SearchError::Dims {
+            found: 3,
+            wanted: 2
+        }
+    ));
+}
