@@ -2,6 +2,7 @@
 
 mod all;
 pub mod call;
+mod claim;
 pub mod complete;
 mod encoders;
 pub mod error;

@@ -4,7 +4,6 @@
 //! Unloading a model is ending its process: all of its memory is back then, that of a GPU too, whatever the libraries in
 //! it kept.
 
-mod claim;
 mod stamp;
 mod start;
 mod wanted;
@@ -20,9 +19,9 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 
+use crate::claim::Claim;
 use crate::error::{ErrorKind, MagicError};
 
-use claim::Claim;
 pub(crate) use start::{Device, Start};
 pub(crate) use wanted::{Wanted, is_good, name_of};
 

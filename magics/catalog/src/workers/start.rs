@@ -13,9 +13,9 @@ use mlk8s_llm::endpoint::{Endpoints, Process};
 use serde::Deserialize;
 use uuid::Uuid;
 
-use super::claim::Claim;
 use super::{Loader, Record, Summary, Workers, real, stamp};
 use crate::call::{Cancel, Progress};
+use crate::claim::Claim;
 use crate::error::{ErrorKind, MagicError};
 
 /// How often an interrupt is looked for.

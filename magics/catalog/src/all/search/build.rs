@@ -11,7 +11,7 @@ use mlk8s_search::{Date, Index, Item, Settings, Value};
 use polars::prelude::{AnyValue, DataFrame, DataType};
 
 use super::replace::{Old, Waiting};
-use super::{open, place, size};
+use super::{claim, open, place, size};
 use crate::call::{Call, Watcher};
 use crate::encoders::{Embedder, USUAL, Vectors};
 use crate::error::{ErrorKind, MagicError};
@@ -72,21 +72,24 @@ impl Build {
                     .with_hint("documents and frames can be searched"));
             }
         };
+        // Whoever builds removes what is left over, and what is not among its items: one notebook at a time.
+        let _claim = claim(self.name.as_str(), call.session)?;
         let mut index = self.index(call)?;
         let old = Old::of(&index, &items)?;
         if !self.add && !self.replace {
             old.check(self.name.as_str(), &index, &items)?;
         }
         let is_by_words = index.settings().model.is_empty();
+        index.check(&items, !is_by_words)?;
         let changed = index.changed(&items, !is_by_words)?;
         let (mut tokens, mut remarks) = (0, Vec::new());
         if is_by_words || changed.is_empty() {
             index.add(&items, None, &watcher(call))?;
         } else {
             let changed: Vec<Item> = changed.iter().map(|&at| items[at].clone()).collect();
-            let (n_tokens, remark) = self.fill(&mut index, &old, &changed, call)?;
+            let (n_tokens, of_filling) = self.fill(&mut index, &old, &changed, call)?;
             tokens = n_tokens;
-            remarks.extend(remark);
+            remarks.extend(of_filling);
         }
         let gone = if self.add { Vec::new() } else { old.gone() };
         if !gone.is_empty() {
@@ -111,14 +114,19 @@ impl Build {
         old: &Old,
         changed: &[Item],
         call: &mut Call,
-    ) -> Result<(u64, Option<String>), MagicError> {
+    ) -> Result<(u64, Vec<String>), MagicError> {
         let model = index.settings().model.clone();
         let run = format!("search {}", self.name);
         let embedder = Embedder::find(Some(&model), &run, Class::Batch, call)?;
         self.check_sight(&embedder)?;
         // What is only added harms nothing that is there, and counts at once.
         let mut waiting = if old.has_any(changed.iter().map(|item| &item.id)) {
-            Some(Waiting::open(self.name.as_str(), index, call.session)?)
+            Some(Waiting::open(
+                self.name.as_str(),
+                index,
+                changed,
+                call.session,
+            )?)
         } else {
             None
         };
@@ -131,6 +139,7 @@ impl Build {
             let part: Vec<Item> = part.iter().map(|&at| changed[at].clone()).collect();
             let vectors = self.encode(&embedder, &part, call)?;
             tokens += vectors.n_tokens;
+            index.check_dims(vectors.dims)?;
             let vectors = mlk8s_search::Vectors {
                 values: &vectors.values,
                 dims: vectors.dims,
@@ -142,10 +151,11 @@ impl Build {
                 }
             }
         }
+        let mut remarks: Vec<String> = embedder.remark().map(str::to_owned).into_iter().collect();
         if let Some(waiting) = waiting {
-            waiting.settle(changed, index, &watcher(call))?;
+            remarks.extend(waiting.settle(changed, index, &watcher(call))?);
         }
-        Ok((tokens, embedder.remark().map(str::to_owned)))
+        Ok((tokens, remarks))
     }
 
     /// The vectors of some items.

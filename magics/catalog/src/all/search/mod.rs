@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 use crate::call::Call;
+use crate::claim::Claim;
 use crate::error::{ErrorKind, MagicError};
 use crate::magic::{Example, Magic};
 use crate::names::ValueName;
@@ -123,6 +124,17 @@ fn place(name: &str, session: &Session) -> PathBuf {
     session.indexes_dir().join(name)
 }
 
+/// The right to change the index called `name`, from the first look at it to the last change.
+fn claim(name: &str, session: &Session) -> Result<Claim, MagicError> {
+    // Neither an index nor what waits to come into one has this name.
+    let claim = Claim::take(&session.indexes_dir(), &format!(".{name}"))?;
+    claim.ok_or_else(|| {
+        let message = format!("index `{name}` is being built or removed by another notebook");
+        MagicError::new(ErrorKind::Input, message)
+            .with_hint("it can be searched meanwhile; wait until that is done, or build another with `--as NAME`")
+    })
+}
+
 /// The index called `name`.
 fn open(name: &str, session: &Session) -> Result<mlk8s_search::Index, MagicError> {
     let dir = place(name, session);
@@ -161,6 +173,7 @@ fn current(name: &str, session: &mut Session) -> Result<mlk8s_search::Index, Mag
 
 fn remove(name: &str, session: &mut Session) -> Result<View, MagicError> {
     drop(current(name, session)?);
+    let _claim = claim(name, session)?;
     let dir = place(name, session);
     std::fs::remove_dir_all(&dir).map_err(|error| {
         MagicError::new(

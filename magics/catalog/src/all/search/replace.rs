@@ -121,15 +121,19 @@ impl Waiting {
     pub(super) fn open(
         name: &str,
         index: &Index,
+        items: &[Item],
         session: &Session,
     ) -> Result<Waiting, MagicError> {
         let dir = waiting_place(name, session);
         let settings = index.settings().clone();
-        let left = if Index::is_index(&dir) {
-            Some(Index::open(&dir)?).filter(|left| left.settings() == &settings)
-        } else {
-            None
-        };
+        // What is damaged, or does not fit any more, is made anew: it must not stand in the way of every build to come.
+        let left = Index::open(&dir).ok().filter(|left| {
+            let dims = left.stats().dims;
+            left.settings() == &settings
+                && dims.is_none_or(|dims| index.check_dims(dims).is_ok())
+                && left.check(items, true).is_ok()
+                && left.verify().is_ok()
+        });
         let index = if let Some(left) = left {
             left
         } else {
@@ -155,13 +159,13 @@ impl Waiting {
         Ok(())
     }
 
-    /// Puts all of `items` into `index` at once, and is gone.
+    /// Puts all of `items` into `index` at once, and is gone; says so where it could not be removed.
     pub(super) fn settle(
         self,
         items: &[Item],
         index: &mut Index,
         watch: &dyn Watch,
-    ) -> Result<(), MagicError> {
+    ) -> Result<Option<String>, MagicError> {
         let dims = self.index.stats().dims.unwrap_or(1);
         let mut values = Vec::with_capacity(items.len() * dims);
         for item in items {
@@ -174,7 +178,8 @@ impl Waiting {
         let values = &values;
         index.add(items, Some(Vectors { values, dims }), watch)?;
         drop(self.index);
-        forget(&self.dir)
+        // The index is what it is to be, and the next build sees that what is left has nothing for it.
+        Ok(forget(&self.dir).err().map(|error| error.message))
     }
 }
 
@@ -195,5 +200,124 @@ fn forget(dir: &Path) -> Result<(), MagicError> {
             format!("cannot remove `{}`: {error}", dir.display()),
         )),
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Search, claim, remove};
+    use super::*;
+    use crate::call::{self, Call, Cancel};
+    use crate::magic::Magic;
+    use clap::Parser;
+    use mlk8s_search::{Settings, Silent, Value};
+    use std::collections::BTreeMap;
+    use std::fs;
+
+    fn item(id: &str, year: Value) -> Item {
+        Item {
+            id: id.to_owned(),
+            text: "words".to_owned(),
+            fields: BTreeMap::from([("year".to_owned(), year)]),
+            ..Item::default()
+        }
+    }
+
+    /// A session with an index `x` of two items, whose model cannot be asked.
+    fn session(home: &Path) -> (Session, Index, [Item; 2]) {
+        let session = Session::new("".into(), home.to_owned(), home.to_owned());
+        let settings = Settings {
+            model: "some@nowhere".to_owned(),
+            ..Settings::default()
+        };
+        let mut index = Index::create(&place("x", &session), settings).unwrap();
+        let items = ["a", "b"].map(|id| item(id, Value::Number(2024.0)));
+        index.add(&items, Some(vectors(2)), &Silent).unwrap();
+        (session, index, items)
+    }
+
+    fn vectors(dims: usize) -> Vectors<'static> {
+        let values = match dims {
+            2 => [1.0, 0.0, 0.0, 1.0].as_slice(),
+            _ => &[1.0, 0.0, 0.0, 0.0, 1.0, 0.0],
+        };
+        Vectors { values, dims }
+    }
+
+    #[test]
+    fn what_an_unfinished_build_left_is_used_if_it_is_whole_and_fits() {
+        let home = tempfile::tempdir().unwrap();
+        let (session, index, items) = session(home.path());
+        let open = |items: &[Item]| Waiting::open("x", &index, items, &session).unwrap();
+        let mut waiting = open(&items);
+        assert_eq!(waiting.missing(&items).unwrap(), [0, 1]);
+        waiting.take(&items, vectors(2), &Silent).unwrap();
+        assert!(open(&items).missing(&items).unwrap().is_empty());
+        // The column was text in the build that failed, and is not any more.
+        let texts = ["a", "b"].map(|id| item(id, Value::Text("2024".to_owned())));
+        assert_eq!(open(&texts).missing(&texts).unwrap(), [0, 1]);
+        // The model has become another one.
+        open(&items).take(&items, vectors(3), &Silent).unwrap();
+        assert_eq!(open(&items).missing(&items).unwrap(), [0, 1]);
+        for damage in ["meta.json", "vectors"] {
+            open(&items).take(&items, vectors(2), &Silent).unwrap();
+            let path = waiting_place("x", &session).join(damage);
+            if path.is_dir() {
+                for file in fs::read_dir(&path).unwrap() {
+                    fs::write(file.unwrap().path(), "no vectors").unwrap();
+                }
+            } else {
+                let begun = fs::read_to_string(&path).unwrap();
+                fs::write(&path, &begun[..begun.len() / 2]).unwrap();
+            }
+            assert_eq!(open(&items).missing(&items).unwrap(), [0, 1], "{damage}");
+        }
+    }
+
+    #[test]
+    fn one_notebook_at_a_time_builds_an_index() {
+        let home = tempfile::tempdir().unwrap();
+        let (mut session, _, _) = session(home.path());
+        let first = claim("x", &session).unwrap();
+        let second = claim("x", &session).err().unwrap();
+        assert!(
+            second.message.contains("another notebook"),
+            "{}",
+            second.message
+        );
+        assert!(remove("x", &mut session).is_err());
+        assert_eq!(session.indexes(), ["x"]);
+        claim("y", &session).unwrap();
+        drop(first);
+        remove("x", &mut session).unwrap();
+        assert!(session.indexes().is_empty());
+    }
+
+    #[test]
+    fn what_is_refused_is_refused_before_a_model_is_asked() {
+        let home = tempfile::tempdir().unwrap();
+        let (mut session, _, _) = session(home.path());
+        let mut refusal = |rows: &str| {
+            fs::write(home.path().join("rows.csv"), rows).unwrap();
+            let words = ["search", "build", "rows.csv", "--column", "text"];
+            let search = Search::try_parse_from(words.into_iter().chain(["--as", "x"])).unwrap();
+            let mut call = Call {
+                session: &mut session,
+                body: None,
+                cancel: Cancel::default(),
+                progress: &call::Silent,
+                confirm: &|_| None,
+                variable: &|_| None,
+                frame: &|_| None,
+                frames: &Vec::new,
+            };
+            search.run(&mut call).err().unwrap().message
+        };
+        let said = refusal("id,text,year\na,one,early\nb,two,late\n");
+        assert!(said.contains("field `year` of item `a`"), "{said}");
+        let said = refusal("id,text,year\na,one,1\nb,two,2\na,three,3\n");
+        assert!(said.contains("have the same id: `a`"), "{said}");
+        let said = refusal("id,text,year\na,one,1\nb,two,2\n");
+        assert!(said.contains("nowhere"), "{said}");
     }
 }

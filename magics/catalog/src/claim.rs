@@ -1,4 +1,4 @@
-//! One notebook at a time loads a model of a name: an advisory lock that the operating system lets go of when the process
+//! One notebook at a time loads a model of a name, or builds an index: an advisory lock that the operating system lets go of when the process
 //! ends, however it ends.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -7,12 +7,12 @@ use std::path::Path;
 
 use crate::error::{ErrorKind, MagicError};
 
-/// The right to load a model of a name, or to take away what is known of it; given back when dropped.
-pub(super) struct Claim(File);
+/// The right to make what has a name, or to take it away; given back when dropped.
+pub(crate) struct Claim(File);
 
 impl Claim {
-    /// The claim on `name` among the workers in `dir`; `None` while another notebook has it.
-    pub(super) fn take(dir: &Path, name: &str) -> Result<Option<Claim>, MagicError> {
+    /// The claim on `name` in `dir`; `None` while another notebook has it.
+    pub(crate) fn take(dir: &Path, name: &str) -> Result<Option<Claim>, MagicError> {
         let path = dir.join(format!("{name}.lock"));
         let opened = fs::create_dir_all(dir).and_then(|()| {
             OpenOptions::new()
