@@ -305,6 +305,7 @@ mod tests {
                 session: &mut session,
                 body: None,
                 cancel: Cancel::default(),
+                is_watched: false,
                 progress: &call::Silent,
                 confirm: &|_| None,
                 variable: &|_| None,
