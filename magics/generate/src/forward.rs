@@ -54,6 +54,12 @@ pub trait Forward: Send {
     /// row-major.
     fn forward(&mut self, batch: &Batch) -> Result<Vec<f32>, GenerateError>;
 
+    /// Takes back logits that `forward` gave, when they are no longer needed. A model on a GPU puts the next ones in their
+    /// place, as new memory costs more time than the copy.
+    fn recycle(&mut self, logits: Vec<f32>) {
+        drop(logits);
+    }
+
     /// Runs one step for an embedding model: hidden states (after the last norm) of `rows` instead of logits,
     /// `rows.len()` × hidden, row-major.
     fn hidden(&mut self, batch: &Batch) -> Result<Vec<f32>, GenerateError>;

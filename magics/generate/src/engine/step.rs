@@ -55,7 +55,7 @@ impl Server {
             }
         }
         let began = Instant::now();
-        let output = match self.compute(&plan.batch) {
+        let mut output = match self.compute(&plan.batch) {
             Ok(logits) => Output {
                 logits,
                 errors: Vec::new(),
@@ -69,7 +69,8 @@ impl Server {
         let model = began.elapsed();
         self.learn(&plan, model);
         let began = Instant::now();
-        let outcomes = self.draw(output);
+        let outcomes = self.draw(&mut output);
+        self.model.recycle(output.logits);
         self.deliver(outcomes);
         lock(&self.shared.metrics).add_step(StepTime {
             tokens: plan.batch.tokens.len(),
@@ -153,11 +154,11 @@ impl Server {
     }
 
     /// Draws a token for every sequence whose prompt is through, several at a time.
-    fn draw(&mut self, mut output: Output) -> Vec<Outcome> {
+    fn draw(&mut self, output: &mut Output) -> Vec<Outcome> {
         // Entries beyond the tokenizer's are padding that no text has.
         let width = self.vocabulary.min(self.text.n_tokens());
         let mut rows = output.logits.chunks_exact_mut(self.vocabulary);
-        let mut errors = output.errors.into_iter();
+        let mut errors = std::mem::take(&mut output.errors).into_iter();
         let mut jobs: Vec<Job<'_>> = self
             .current
             .iter_mut()

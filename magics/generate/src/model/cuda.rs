@@ -13,6 +13,8 @@ mod decoder;
 mod launch;
 mod layer;
 mod matrix;
+#[cfg(feature = "cuda")]
+mod pinned;
 mod plan;
 mod reader;
 mod source;

@@ -77,7 +77,7 @@ fn steps(model: &mut dyn Forward, out: &mut dyn Write) -> Result<bool, Failure> 
         vocabulary,
     };
     // What is compiled and found out at first use.
-    runs.decode(1, 32, 3)?;
+    runs.decode(1, 32, 3, true)?;
     runs.prefill(1, 2048, 1)?;
     let decodes = [
         (1, 256, 128, 120.0),
@@ -87,11 +87,15 @@ fn steps(model: &mut dyn Forward, out: &mut dyn Write) -> Result<bool, Failure> 
     ];
     let mut reached = true;
     for (n, seen, count, target) in decodes {
-        let value = runs.decode(n, seen, count)?;
+        let value = runs.decode(n, seen, count, true)?;
         reached &= value >= target;
         let what = format!("decode, batch {n}, {seen} tokens seen");
         report(out, &what, value, "tokens/s", target);
     }
+    // The difference to the line before is what logits cost.
+    let value = runs.decode(AT_ONCE, 256, 64, false)?;
+    let what = format!("decode, batch {AT_ONCE}, 256 tokens seen, without logits");
+    report(out, &what, value, "tokens/s", 0.0);
     for (n, len) in [(1, 2048), (10, 192)] {
         let value = runs.prefill(n, len, 8)?;
         reached &= value >= 30_000.0;
@@ -133,14 +137,19 @@ impl Runs<'_> {
 
     /// Tokens a second of `steps` steps in which each of `n` sequences, `seen` long, grows by one token.
     ///
-    /// What stands in the cache before does not matter for the time.
-    fn decode(&mut self, n: usize, seen: usize, steps: usize) -> Result<f64, Failure> {
+    /// Without `heads` no logits are wanted. What stands in the cache before does not matter for the time.
+    fn decode(&mut self, n: usize, seen: usize, steps: usize, heads: bool) -> Result<f64, Failure> {
         let mut took = 0.0;
         for step in 0..steps {
-            let batch = self.batch(n, 1, seen + step % PAGE + 1);
+            let mut batch = self.batch(n, 1, seen + step % PAGE + 1);
+            if !heads {
+                batch.rows.clear();
+            }
             let began = Instant::now();
-            self.model.forward(&batch)?;
+            let logits = self.model.forward(&batch)?;
             took += began.elapsed().as_secs_f64();
+            // As the engine does when it has drawn.
+            self.model.recycle(logits);
         }
         Ok((n * steps) as f64 / took)
     }

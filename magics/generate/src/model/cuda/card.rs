@@ -1,6 +1,7 @@
 //! The card itself: the driver, cuBLAS, and NVRTC for the kernels, through candle's cudarc.
 #![expect(unsafe_code, reason = "the CUDA driver and cuBLAS are C libraries")]
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::ffi::c_void;
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use candle_core::{CudaStorage, DType, Device, Error, Result, Storage, Tensor};
 
 use super::compile;
 use super::launch::{Argument, Launch, Launcher, room};
+use super::pinned::Pinned;
 use super::source::Program;
 use crate::error::GenerateError;
 use crate::model::weights::model;
@@ -31,6 +33,8 @@ pub(in crate::model) struct Card {
     stream: Arc<CudaStream>,
     context: Arc<CudaContext>,
     n_processors: usize,
+    /// Through which logits leave the card.
+    pinned: RefCell<Pinned>,
 }
 
 /// What the GPU of this number is called, with its compute capability and memory; an error where there is none that can be
@@ -99,6 +103,7 @@ impl Card {
         })?;
         Ok(Self {
             functions,
+            pinned: RefCell::new(Pinned::new(&context)),
             stream,
             context,
             n_processors: n_processors.unsigned_abs() as usize,
@@ -277,6 +282,18 @@ impl Launcher for Card {
         }
         .map_err(|error| Error::Cuda(format!("the logits: {error:?}").into()))?;
         Ok(out)
+    }
+
+    fn read(&self, numbers: &Tensor, into: &mut Vec<f32>) -> Result<()> {
+        if numbers.dtype() != DType::F32 || !numbers.is_contiguous() {
+            candle_core::bail!("numbers to read must be in single precision and in one piece")
+        }
+        // Old numbers are written over: clearing them all would take as long as the copy.
+        into.resize(numbers.elem_count(), 0.0);
+        let address = self.address(numbers)?;
+        let mut pinned = self.pinned.borrow_mut();
+        // SAFETY: the tensor has as many numbers, one after the other, and outlives the call.
+        unsafe { pinned.read(&self.stream, address, into) }.map_err(failed)
     }
 
     fn free(&self) -> Result<u64> {

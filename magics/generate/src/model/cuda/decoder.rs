@@ -40,6 +40,8 @@ pub(in crate::model) struct Decoder {
     frequencies: Tensor,
     local_frequencies: Option<Tensor>,
     caches: Vec<Cache>,
+    /// Logits of an earlier step that nobody needs any more; the next ones take their room.
+    spare: Vec<f32>,
 }
 
 impl Decoder {
@@ -94,6 +96,7 @@ impl Decoder {
                 .transpose()?,
             description,
             caches: Vec::new(),
+            spare: Vec::new(),
         };
         // What failed on the way is told here, and the engine's thread finds everything in its place.
         device.synchronize().map_err(|error| failed(&error))?;
@@ -171,8 +174,8 @@ impl Decoder {
         step.add_norm(pending.as_ref(), &self.norm, true).map(Some)
     }
 
-    /// Logits of the wanted rows.
-    fn logits(&self, batch: &Batch) -> Result<Vec<f32>> {
+    /// Logits of the wanted rows, in the room of earlier ones.
+    fn logits(&self, batch: &Batch, mut spare: Vec<f32>) -> Result<Vec<f32>> {
         let Some(hidden) = self.run(batch)? else {
             return Ok(Vec::new());
         };
@@ -193,7 +196,8 @@ impl Decoder {
             let arguments = [Argument::Update(&logits), width, Argument::Number(cap)];
             self.launcher.launch(launch, &arguments)?;
         }
-        logits.flatten_all()?.to_vec1()
+        self.launcher.read(&logits.contiguous()?, &mut spare)?;
+        Ok(spare)
     }
 
     fn embed(&self, tokens: &Tensor) -> Result<Tensor> {
@@ -370,7 +374,14 @@ impl Forward for Decoder {
         if !self.checked(batch)? {
             return Ok(Vec::new());
         }
-        self.logits(batch).map_err(|error| self.step(&error))
+        let spare = std::mem::take(&mut self.spare);
+        self.logits(batch, spare).map_err(|error| self.step(&error))
+    }
+
+    fn recycle(&mut self, logits: Vec<f32>) {
+        if logits.capacity() > self.spare.capacity() {
+            self.spare = logits;
+        }
     }
 
     fn hidden(&mut self, batch: &Batch) -> std::result::Result<Vec<f32>, GenerateError> {

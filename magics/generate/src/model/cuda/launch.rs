@@ -51,6 +51,9 @@ pub(super) trait Launcher: Send {
     /// Products of rows (rows × width) with a matrix (outputs × width), in single precision whatever they are made of.
     fn logits(&self, x: &Tensor, matrix: &Tensor) -> Result<Tensor>;
 
+    /// Makes `into` the numbers of a contiguous tensor in single precision; what it has room for is used again.
+    fn read(&self, numbers: &Tensor, into: &mut Vec<f32>) -> Result<()>;
+
     /// Bytes of memory that are free.
     fn free(&self) -> Result<u64>;
 

@@ -221,6 +221,13 @@ impl Launcher for Shim {
             .matmul(&matrix.to_dtype(DType::F32)?.t()?)
     }
 
+    fn read(&self, numbers: &Tensor, into: &mut Vec<f32>) -> Result<()> {
+        assert!(numbers.is_contiguous());
+        into.clear();
+        into.extend(numbers.flatten_all()?.to_vec1::<f32>()?);
+        Ok(())
+    }
+
     fn free(&self) -> Result<u64> {
         Ok(self.memory.unwrap_or(1 << 40))
     }
