@@ -3,7 +3,6 @@
 mod bits;
 mod dot;
 mod graph;
-mod halves;
 mod scan;
 mod segment;
 mod top;

@@ -1,10 +1,8 @@
-//! Exact nearest neighbours by looking at every vector: the upper halves of its codes first, then the codes, then the values of
-//! those that may be among the best.
+//! Exact nearest neighbours by looking at every vector: codes first, then the values of those that may be among the best.
 //!
 //! For a unit query q and a vector x with codes that stand for x' and lost x − x', Cauchy–Schwarz bounds what the codes can be
 //! wrong by: |q·x − q'·x'| ≤ |x − x'| + |q − q'|·|x'|. Only vectors whose upper bound reaches the k-th best lower bound are
-//! computed in full, so the result is that of a scan over all values, from an eighth of the memory traffic where halves of codes
-//! rule most vectors out, and from a quarter where they do not.
+//! computed in full, so the result is that of a scan over all values, from a quarter of the memory traffic.
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -14,7 +12,6 @@ use rayon::prelude::*;
 use super::bits::Bits;
 use super::dot;
 use super::graph::Coded;
-use super::halves;
 use super::segment::Segment;
 use super::top::{Scored, Top};
 
@@ -22,10 +19,6 @@ use super::top::{Scored, Top};
 const TASK: usize = 8192;
 /// Vectors whose scores are computed before any is looked at.
 const BLOCK: usize = 256;
-/// Where halves of codes leave more than one in so many, the next blocks are looked at by whole codes.
-const LEFT: usize = 4;
-/// How many blocks that are before halves are tried again.
-const WHOLE: usize = 15;
 /// What sums of floats may be wrong by, generously.
 const ROUNDING: f32 = 1e-5;
 /// A filter that keeps less than one in so many is followed vector by vector.
@@ -75,11 +68,6 @@ impl Probe {
         }
     }
 
-    /// What a sum over codes says of the cosine.
-    fn score(&self, sum: i32, scale: f32) -> f32 {
-        (sum - self.offset) as f32 * (scale * self.scale)
-    }
-
     /// Cosine with one vector of a segment.
     pub(crate) fn cosine(&self, segment: &Segment, position: usize) -> f32 {
         let mut out = [0.0];
@@ -95,7 +83,7 @@ impl Probe {
 /// How vectors are looked through; both ways give the same.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Scan {
-    /// All codes, by halves where that is enough, then the values of those that may be among the best.
+    /// All codes of 8 bits, then the values of those that may be among the best.
     #[default]
     Codes,
     /// All values.
@@ -215,121 +203,37 @@ fn candidates<'a>(
     range: Range<usize>,
     floor: &Floor,
 ) -> (Vec<Candidate<'a>>, Top) {
-    let mut look = Look {
-        segment,
-        probe,
-        mask,
-        floor,
-        found: Vec::new(),
-        lows: Top::new(k),
-    };
-    let mut whole = if segment.spreads().is_empty() {
-        usize::MAX
-    } else {
-        0
-    };
+    let (mut found, mut lows) = (Vec::new(), Top::new(k));
+    let mut sums = [0_i32; BLOCK];
+    let mut ceilings = [0.0_f32; BLOCK];
+    let (rows, scales, errors) = (segment.rows(), segment.scales(), segment.errors());
     for start in range.clone().step_by(BLOCK) {
         let block = start..(start + BLOCK).min(range.end);
-        if whole > 0 {
-            whole -= 1;
-            look.by_codes(block);
-        } else if look.by_halves(block.clone()) * LEFT > block.len() {
-            whole = WHOLE;
+        let n = block.len();
+        dot::codes(&probe.codes, segment.codes(block.clone()), &mut sums[..n]);
+        let mut least = floor.get();
+        let marks = scales[block.clone()].iter().zip(&errors[block.clone()]);
+        for ((ceiling, &sum), (&scale, &error)) in ceilings.iter_mut().zip(&sums[..n]).zip(marks) {
+            let score = (sum - probe.offset) as f32 * (scale * probe.scale);
+            *ceiling = score + slack(error, probe.lost);
+        }
+        for (position, &ceiling) in block.zip(&ceilings[..n]) {
+            if ceiling >= least && mask.get(rows[position]) {
+                found.push(Candidate {
+                    segment,
+                    position,
+                    ceiling,
+                });
+                let low = ceiling - 2.0 * slack(errors[position], probe.lost);
+                if lows.push(rows[position], low) {
+                    least = floor.raise(lows.floor());
+                }
+            }
         }
     }
     let least = floor.get();
-    let mut found = look.found;
-    found.retain(|candidate| candidate.ceiling >= least);
-    (found, look.lows)
-}
-
-/// What one task has seen.
-struct Look<'a, 'b> {
-    segment: &'a Segment,
-    probe: &'b Probe,
-    mask: &'b Bits,
-    floor: &'b Floor,
-    found: Vec<Candidate<'a>>,
-    lows: Top,
-}
-
-impl Look<'_, '_> {
-    /// Looks at all codes of a block.
-    fn by_codes(&mut self, block: Range<usize>) {
-        let mut sums = [0_i32; BLOCK];
-        let sums = &mut sums[..block.len()];
-        dot::codes(&self.probe.codes, self.segment.codes(block.clone()), sums);
-        let mut ceilings = [0.0_f32; BLOCK];
-        let (scales, errors) = (self.segment.scales(), self.segment.errors());
-        let marks = scales[block.clone()].iter().zip(&errors[block.clone()]);
-        for ((ceiling, &sum), (&scale, &error)) in ceilings.iter_mut().zip(&*sums).zip(marks) {
-            *ceiling = self.probe.score(sum, scale) + slack(error, self.probe.lost);
-        }
-        let mut least = self.floor.get();
-        for (position, &ceiling) in block.zip(&ceilings) {
-            if ceiling >= least {
-                least = self.keep(position, ceiling, least);
-            }
-        }
-    }
-
-    /// Looks at halves of all codes of a block, and at the codes of those that are left; says how many these were.
-    fn by_halves(&mut self, block: Range<usize>) -> usize {
-        let mut sums = [0_i32; BLOCK];
-        let sums = &mut sums[..block.len()];
-        halves::dots(&self.probe.codes, self.segment.halves(block.clone()), sums);
-        let mut ceilings = [0.0_f32; BLOCK];
-        let (scales, spreads) = (self.segment.scales(), self.segment.spreads());
-        let marks = scales[block.clone()].iter().zip(&spreads[block.clone()]);
-        for ((ceiling, &sum), (&scale, &spread)) in ceilings.iter_mut().zip(&*sums).zip(marks) {
-            let score = halves::stands_for(sum, self.probe.offset) * (scale * self.probe.scale);
-            *ceiling = score + slack(spread, self.probe.lost);
-        }
-        let mut least = self.floor.get();
-        let mut places = [0_u32; BLOCK];
-        let mut n = 0;
-        for (place, &ceiling) in (0..block.len() as u32).zip(&ceilings) {
-            places[n] = place;
-            n += usize::from(ceiling >= least);
-        }
-        let places = &places[..n];
-        let sums = &mut sums[..n];
-        dot::codes_at(
-            &self.probe.codes,
-            self.segment.codes(block.clone()),
-            places,
-            sums,
-        );
-        let errors = self.segment.errors();
-        for (&place, &sum) in places.iter().zip(&*sums) {
-            let position = block.start + place as usize;
-            let slack = slack(errors[position], self.probe.lost);
-            let ceiling = self.probe.score(sum, scales[position]) + slack;
-            if ceiling >= least {
-                least = self.keep(position, ceiling, least);
-            }
-        }
-        n
-    }
-
-    /// Keeps a vector whose ceiling reaches the floor, where the mask has it, and gives the floor after that.
-    fn keep(&mut self, position: usize, ceiling: f32, least: f32) -> f32 {
-        let row = self.segment.rows()[position];
-        if !self.mask.get(row) {
-            return least;
-        }
-        self.found.push(Candidate {
-            segment: self.segment,
-            position,
-            ceiling,
-        });
-        let low = ceiling - 2.0 * slack(self.segment.errors()[position], self.probe.lost);
-        if self.lows.push(row, low) {
-            self.floor.raise(self.lows.floor())
-        } else {
-            least
-        }
-    }
+    found.retain(|candidate: &Candidate| candidate.ceiling >= least);
+    (found, lows)
 }
 
 /// What the codes of a vector and of the query can be wrong by together.

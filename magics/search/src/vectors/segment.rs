@@ -5,13 +5,10 @@
 //! rows     u32 each, ascending: which item a vector belongs to
 //! scales   f32 each: what one step of a code is worth
 //! errors   f32 each: length of what coding lost, rounded up
-//! spreads  f32 each: the same for the halves of the codes
-//! halves   u8 each, the upper halves of two codes (see `halves.rs`)
 //! codes    u8 each, 128 stands for 0; a row is padded to 64
 //! values   f32 each; a row is padded to 32
 //! ```
-//! Numbers are little-endian, sections start at multiples of 64 bytes. A file is written once and never changed. Files of
-//! version 1 have neither spreads nor halves.
+//! Numbers are little-endian, sections start at multiples of 64 bytes. A file is written once and never changed.
 #![expect(unsafe_code, reason = "mapping a file into memory")]
 
 use std::fs::File;
@@ -23,11 +20,10 @@ use memmap2::Mmap;
 use rayon::prelude::*;
 
 use super::dot::{CODES, FLOATS};
-use super::halves;
 use crate::error::{SearchError, at};
 
 const MAGIC: &[u8; 8] = b"mlk8svec";
-const VERSION: u32 = 2;
+const VERSION: u32 = 1;
 const HEADER: usize = 64;
 /// Rows that are coded and written at a time.
 const CHUNK: usize = 4096;
@@ -43,21 +39,8 @@ pub(crate) struct Segment {
 /// Where the sections of a file are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Layout {
-    version: u32,
     dims: usize,
     n: usize,
-}
-
-/// The sections of a file, in their order.
-#[derive(Debug, Clone, Copy)]
-enum Part {
-    Rows,
-    Scales,
-    Errors,
-    Spreads,
-    Halves,
-    Codes,
-    Values,
 }
 
 impl Layout {
@@ -67,30 +50,22 @@ impl Layout {
     fn stride(self) -> usize {
         self.dims.next_multiple_of(CODES)
     }
-    /// Byte ranges of the parts.
-    fn sections(self) -> [Range<usize>; 7] {
-        let (spread, halves) = if self.version < 2 {
-            (0, 0)
-        } else {
-            (4, halves::width(self.stride()))
-        };
+    /// Byte ranges of rows, scales, errors, codes and values.
+    fn sections(self) -> [Range<usize>; 5] {
         let mut start = HEADER;
-        [4, 4, 4, spread, halves, self.stride(), 4 * self.floats()].map(|width| {
+        [4, 4, 4, self.stride(), 4 * self.floats()].map(|width| {
             let range = start..start + width * self.n;
             start = range.end.next_multiple_of(64);
             range
         })
     }
-    fn section(self, part: Part) -> Range<usize> {
-        self.sections()[part as usize].clone()
-    }
     fn n_bytes(self) -> usize {
-        self.section(Part::Values).end
+        self.sections()[4].end
     }
     fn header(self, body: u32) -> [u8; HEADER] {
         let mut bytes = [0; HEADER];
         bytes[..8].copy_from_slice(MAGIC);
-        bytes[8..12].copy_from_slice(&self.version.to_le_bytes());
+        bytes[8..12].copy_from_slice(&VERSION.to_le_bytes());
         bytes[12..16].copy_from_slice(&(self.dims as u32).to_le_bytes());
         bytes[16..24].copy_from_slice(&(self.n as u64).to_le_bytes());
         bytes[24..28].copy_from_slice(&body.to_le_bytes());
@@ -126,7 +101,6 @@ impl Segment {
             });
         }
         let layout = Layout {
-            version: word(8),
             dims: word(12) as usize,
             n: word(16) as usize,
         };
@@ -174,34 +148,23 @@ impl Segment {
 
     /// Row of each vector, ascending.
     pub(crate) fn rows(&self) -> &[u32] {
-        self.section(Part::Rows)
+        self.section(0)
     }
 
     /// What one step of a code is worth, per vector.
     pub(crate) fn scales(&self) -> &[f32] {
-        self.section(Part::Scales)
+        self.section(1)
     }
 
     /// At most this is the length of what coding lost, per vector.
     pub(crate) fn errors(&self) -> &[f32] {
-        self.section(Part::Errors)
-    }
-
-    /// The same for the halves of the codes; empty in a file that has none.
-    pub(crate) fn spreads(&self) -> &[f32] {
-        self.section(Part::Spreads)
-    }
-
-    /// Halves of some vectors, rows half as long as those of codes; only where [`Segment::spreads`] is not empty.
-    pub(crate) fn halves(&self, range: Range<usize>) -> &[u8] {
-        let width = halves::width(self.stride());
-        &self.section::<u8>(Part::Halves)[range.start * width..range.end * width]
+        self.section(2)
     }
 
     /// Codes of some vectors, padded rows of [`Segment::stride`].
     pub(crate) fn codes(&self, range: Range<usize>) -> &[u8] {
         let stride = self.stride();
-        &self.section::<u8>(Part::Codes)[range.start * stride..range.end * stride]
+        &self.section::<u8>(3)[range.start * stride..range.end * stride]
     }
 
     /// Bytes of a padded row of codes.
@@ -212,7 +175,7 @@ impl Segment {
     /// Values of some vectors, padded rows of [`Segment::floats`].
     pub(crate) fn values(&self, range: Range<usize>) -> &[f32] {
         let floats = self.floats();
-        &self.section::<f32>(Part::Values)[range.start * floats..range.end * floats]
+        &self.section::<f32>(4)[range.start * floats..range.end * floats]
     }
 
     /// One vector, without padding.
@@ -225,34 +188,8 @@ impl Segment {
         self.layout.floats()
     }
 
-    fn section<T: bytemuck::AnyBitPattern>(&self, part: Part) -> &[T] {
-        bytemuck::cast_slice(&self.map[self.layout.section(part)])
-    }
-}
-
-#[cfg(test)]
-impl Segment {
-    /// Writes the same vectors as a file of version 1.
-    pub(super) fn write_first_version(&self, path: &Path) {
-        let layout = Layout {
-            version: 1,
-            ..self.layout
-        };
-        let mut bytes = vec![0; layout.n_bytes()];
-        let mut hasher = crc32fast::Hasher::new();
-        for part in [
-            Part::Rows,
-            Part::Scales,
-            Part::Errors,
-            Part::Codes,
-            Part::Values,
-        ] {
-            let from = &self.map[self.layout.section(part)];
-            bytes[layout.section(part)].copy_from_slice(from);
-            hasher.update(from);
-        }
-        bytes[..HEADER].copy_from_slice(&layout.header(hasher.finalize()));
-        std::fs::write(path, bytes).unwrap();
+    fn section<T: bytemuck::AnyBitPattern>(&self, which: usize) -> &[T] {
+        bytemuck::cast_slice(&self.map[self.layout.sections()[which].clone()])
     }
 }
 
@@ -295,16 +232,12 @@ pub(crate) fn write(
     give: &(dyn Fn(usize, &mut [f32]) + Sync),
 ) -> Result<(), SearchError> {
     let layout = Layout {
-        version: VERSION,
         dims,
         n: rows.len(),
     };
     let file = File::create(path).map_err(at(path))?;
     write_all(file, layout, rows, give).map_err(at(path))
 }
-
-/// What coding a vector gave besides its codes: a scale, an error and a spread.
-type Marks = (f32, (f32, f32));
 
 fn write_all(
     file: File,
@@ -313,51 +246,43 @@ fn write_all(
     give: &(dyn Fn(usize, &mut [f32]) + Sync),
 ) -> std::io::Result<()> {
     let (dims, stride, floats) = (layout.dims, layout.stride(), layout.floats());
-    let width = halves::width(stride);
+    let [rows_at, scales_at, errors_at, codes_at, values_at] = layout.sections();
     // The gaps between sections are never written.
     file.set_len(layout.n_bytes() as u64)?;
     let mut out = BufWriter::with_capacity(1 << 20, file);
     let mut values = vec![0.0_f32; CHUNK.min(rows.len()) * floats];
     let mut codes = vec![0_u8; rows.len() * stride];
-    let mut upper = vec![0_u8; rows.len() * width];
-    let mut marks: Vec<Marks> = vec![Marks::default(); rows.len()];
+    let mut marks = vec![(0.0, 0.0); rows.len()];
     let (mut tail, mut head) = (crc32fast::Hasher::new(), crc32fast::Hasher::new());
-    out.seek(SeekFrom::Start(layout.section(Part::Values).start as u64))?;
+    out.seek(SeekFrom::Start(values_at.start as u64))?;
     let chunks = codes
         .chunks_mut(CHUNK * stride)
-        .zip(upper.chunks_mut(CHUNK * width))
         .zip(marks.chunks_mut(CHUNK));
-    for (chunk, ((codes, upper), marks)) in chunks.enumerate() {
+    for (chunk, (codes, marks)) in chunks.enumerate() {
         let values = &mut values[..marks.len() * floats];
         let rows = values
             .par_chunks_mut(floats)
-            .zip(codes.par_chunks_mut(stride))
-            .zip(upper.par_chunks_mut(width));
-        rows.zip(marks.par_iter_mut()).enumerate().for_each(
-            |(i, (((values, codes), upper), mark))| {
+            .zip(codes.par_chunks_mut(stride));
+        rows.zip(marks.par_iter_mut())
+            .enumerate()
+            .for_each(|(i, ((values, codes), mark))| {
                 give(chunk * CHUNK + i, &mut values[..dims]);
-                let (scale, error) = code(&values[..dims], codes);
-                let spread = halves::pack(&values[..dims], scale, codes, upper);
-                *mark = (scale, (error, spread));
-            },
-        );
+                *mark = code(&values[..dims], codes);
+            });
         let bytes: &[u8] = bytemuck::cast_slice(values);
         tail.update(bytes);
         out.write_all(bytes)?;
     }
-    let (scales, marks): (Vec<f32>, Vec<(f32, f32)>) = marks.into_iter().unzip();
-    let (errors, spreads): (Vec<f32>, Vec<f32>) = marks.into_iter().unzip();
-    let parts: [(Part, &[u8]); 6] = [
-        (Part::Rows, bytemuck::cast_slice(rows)),
-        (Part::Scales, bytemuck::cast_slice(&scales)),
-        (Part::Errors, bytemuck::cast_slice(&errors)),
-        (Part::Spreads, bytemuck::cast_slice(&spreads)),
-        (Part::Halves, &upper),
-        (Part::Codes, &codes),
+    let (scales, errors): (Vec<f32>, Vec<f32>) = marks.into_iter().unzip();
+    let parts: [(usize, &[u8]); 4] = [
+        (rows_at.start, bytemuck::cast_slice(rows)),
+        (scales_at.start, bytemuck::cast_slice(&scales)),
+        (errors_at.start, bytemuck::cast_slice(&errors)),
+        (codes_at.start, &codes),
     ];
-    for (part, bytes) in parts {
+    for (start, bytes) in parts {
         head.update(bytes);
-        out.seek(SeekFrom::Start(layout.section(part).start as u64))?;
+        out.seek(SeekFrom::Start(start as u64))?;
         out.write_all(bytes)?;
     }
     head.combine(&tail);

@@ -104,23 +104,3 @@ fn equal_vectors_come_in_the_order_of_their_rows() {
         );
     }
 }
-
-#[test]
-fn files_without_halves_are_searched_as_well() {
-    let dir = tempfile::tempdir().unwrap();
-    let values = random(3000, 100, 8);
-    let new = segments(dir.path(), &values, 100, &[3000]);
-    assert_eq!(new[0].spreads().len(), 3000);
-    let path = dir.path().join("first.vec");
-    new[0].write_first_version(&path);
-    let old = [Segment::open(&path).unwrap()];
-    old[0].verify().unwrap();
-    assert!(old[0].spreads().is_empty());
-    let mut mask = Bits::none(6000);
-    (0..3000).for_each(|row| mask.set(2 * row));
-    for query in random(5, 100, 9).chunks_exact(100) {
-        let probe = Probe::new(query);
-        let found = nearest(&old, &probe, &mask, 10, Scan::Codes);
-        assert_eq!(found, nearest(&new, &probe, &mask, 10, Scan::Codes));
-    }
-}
