@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from contextlib import contextmanager
 from datetime import datetime, timezone
@@ -99,6 +100,14 @@ class Frontend:
         self.until(request, lambda message: text in message["content"].get("text", ""))
 
 
+def answers(api):
+    """Whether the server listens by now."""
+    try:
+        return bool(api.ask("GET", "status"))
+    except urllib.error.URLError:
+        return False
+
+
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
     """A Jupyter server without JupyterLab, and a model behind it that answers when it is told to."""
@@ -115,7 +124,10 @@ def server(tmp_path_factory):
             wait_until(lambda: process.poll() is not None or re.search(r"http://127\.0\.0\.1:\d+/", log.read_text()))
             found = re.search(r"http://127\.0\.0\.1:\d+/", log.read_text())
             assert found, log.read_text()
-            yield Api(found.group(0)), model
+            api = Api(found.group(0))
+            # It tells its address before it listens there.
+            wait_until(lambda: process.poll() is not None or answers(api))
+            yield api, model
         finally:
             process.terminate()
             process.wait(timeout=60)
