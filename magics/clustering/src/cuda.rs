@@ -12,6 +12,7 @@ mod data;
 mod dense;
 mod engine;
 mod error;
+mod hopper;
 mod libraries;
 mod lloyd;
 mod model;
@@ -137,7 +138,12 @@ fn fit_on(
     let form = Dense::form(rows.dims, options.metric, precision);
     let n_rows = rows.values.len() / rows.dims;
     let bytes = (n_rows * (form.bytes() + 32)) as u64;
-    let plan = Plan::new(form.sent, options.k, bytes, engine.free()?);
+    let copies = if engine.has_hopper() {
+        (n_rows * form.columns.next_multiple_of(hopper::LINE) * 2) as u64
+    } else {
+        0
+    };
+    let plan = Plan::new(form.sent, options.k, (bytes, copies), engine.free()?);
     shrinking(plan, n_rows, watch, |plan| {
         let kind = (options.metric, precision);
         let data = Dense::new(engine, (rows.values, rows.weights), form, kind, plan, watch)?;
@@ -159,7 +165,7 @@ fn fit_answers_on(
     let plan = Plan::new(
         questions,
         options.k,
-        (n_rows * (questions * 4 + 32)) as u64,
+        ((n_rows * (questions * 4 + 32)) as u64, 0),
         engine.free()?,
     );
     shrinking(plan, n_rows, watch, |plan| {
@@ -179,6 +185,9 @@ fn shrinking(
         match work(plan) {
             Err(error @ CudaError::OutOfMemory { .. }) => plan = plan.smaller().ok_or(error)?,
             done => return done,
+        }
+        if plan.resident {
+            continue; // but for the copies of rows, all is as it was
         }
         let part = plan.rows().min(n_rows);
         watch.step(

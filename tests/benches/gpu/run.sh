@@ -32,9 +32,9 @@ table() {
         echo "|---|---|---|---|---|---|"
         awk -F'\t' '$1 == "check" { print "| " $2 " | " $3 " | " $4 " | " $6 " | " $7 " | " $5 " |" }' "$log"
         echo
-        echo "| shape | system | ms an iteration | TFLOP/s | cuBLAS here, TFLOP/s | share | whole fit, s |"
-        echo "|---|---|---|---|---|---|---|"
-        awk -F'\t' '$1 == "time" { print "| " $2 " | " $3 " | " $4 " | " $5 " | " $6 " | " $7 " | " $8 " |" }' "$log"
+        echo "| shape | system | ms an iteration | TFLOP/s | cuBLAS here, TFLOP/s | share | cuBLAS at this shape | share | whole fit, s |"
+        echo "|---|---|---|---|---|---|---|---|---|"
+        awk -F'\t' '$1 == "time" { print "| " $2 " | " $3 " | " $4 " | " $5 " | " $6 " | " $7 " | " $10 " | " $11 " | " $8 " |" }' "$log"
         remarks
     } > "$results/$name.md"
     cat "$results/$name.md"

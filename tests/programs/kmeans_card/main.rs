@@ -251,7 +251,8 @@ impl Watch for Clock {
     }
 }
 
-/// Milliseconds of an iteration (median), and its rate as a share of the rate of cuBLAS on this card.
+/// Milliseconds of an iteration (median), and its rate as a share of the rates of cuBLAS on this card: with large square
+/// matrices, and with matrices of this shape.
 fn time(
     place: &Place,
     (n_rows, dims, k): (usize, usize, usize),
@@ -269,9 +270,12 @@ fn time(
         ..Options::new(k)
     };
     for (precision, name) in PRECISIONS {
-        let rate = match place {
-            Place::Card(_) => Some(gemm::rate(precision)?),
-            Place::Processor => None,
+        let rates = match place {
+            Place::Card(_) => [gemm::SQUARE, gemm::Shape::of(n_rows, dims, k)]
+                .map(|shape| gemm::rate(precision, shape))
+                .into_iter()
+                .collect::<Result<Vec<f64>, Failure>>()?,
+            Place::Processor => Vec::new(),
         };
         let clock = Clock(Mutex::default());
         let begin = Instant::now();
@@ -287,13 +291,17 @@ fn time(
             .get(steps.len() / 2)
             .ok_or("it settled before an iteration could be timed")?;
         let own = 2.0 * n_rows as f64 * dims as f64 * k as f64 / step / 1e12;
-        let beside = rate.map_or("\t".to_owned(), |rate| {
-            format!("{rate:.1}\t{:.3}", own / rate)
-        });
+        let beside = |number: usize| {
+            rates.get(number).map_or("\t".to_owned(), |rate| {
+                format!("{rate:.1}\t{:.3}", own / rate)
+            })
+        };
         say(&format!(
-            "time\t{n_rows}x{dims} k={k}\tmlk8s {name}\t{:.3}\t{own:.1}\t{beside}\t{whole:.2}\t{}",
+            "time\t{n_rows}x{dims} k={k}\tmlk8s {name}\t{:.3}\t{own:.1}\t{}\t{whole:.2}\t{}\t{}",
             step * 1e3,
-            fit.inertia
+            beside(0),
+            fit.inertia,
+            beside(1)
         ));
     }
     Ok(ExitCode::SUCCESS)

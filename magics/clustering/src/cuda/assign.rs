@@ -1,9 +1,11 @@
-//! The nearest centroid of dense rows: fused on the tensor cores, fused in f32, or by matrix products.
+//! The nearest centroid of dense rows: fused on the tensor cores, in a way of their own on Hopper's, fused in f32, or by
+//! matrix products.
 
 use super::data::{BLOCK, Data, Grouping};
-use super::dense::Dense;
+use super::dense::{Dense, Tiled};
 use super::engine::{Argument, Launch, Memory, Numbers, Place, Product};
 use super::error::CudaError;
+use super::hopper;
 use super::model::Model;
 use super::sorted::Sorted;
 use super::source::TENSOR_SHARED;
@@ -50,7 +52,7 @@ impl<'d> DenseGrouping<'d> {
             FUSED_COLUMNS
         };
         let at_once = (PRODUCTS / (k * 4)).clamp(BLOCK, dense.chunk().max(BLOCK));
-        let products = (dense.columns() >= fused)
+        let products = (dense.columns() >= fused && dense.tiled.is_none())
             .then(|| Memory::of::<f32>(engine, at_once * k))
             .transpose()?;
         Ok(DenseGrouping {
@@ -79,6 +81,8 @@ impl Grouping for DenseGrouping<'_> {
             self.by_products(model, chunk, (products, *at_once), (labels, scores))?;
         } else if self.dense.numbers == Numbers::F32 {
             return self.in_full(model, chunk, all, (labels, scores));
+        } else if let Some(tiled) = &self.dense.tiled {
+            self.on_hopper(model, chunk, tiled, (labels, scores))?;
         } else {
             self.by_tensor_cores(model, chunk, (labels, scores))?;
         }
@@ -166,6 +170,41 @@ impl DenseGrouping<'_> {
             )
         };
         self.dense.engine().launch(launch, &arguments)
+    }
+
+    fn on_hopper(
+        &self,
+        model: &Model,
+        chunk: Chunk,
+        tiled: &Tiled,
+        to: (Place, Place),
+    ) -> Result<(), CudaError> {
+        model.n_unsure.fill(0)?;
+        let block = &tiled.block;
+        let arguments: [Argument; 14] = [
+            self.dense.tiles(tiled, chunk)?.into(),
+            model.reduced().into(),
+            model.halves.place().into(),
+            self.dense.spreads.at::<f32>(chunk.first).into(),
+            model.widest.place().into(),
+            self.tolerance().into(),
+            (chunk.rows as u32).into(),
+            (block.lines as u32).into(),
+            (model.k.div_ceil(hopper::TILE) as u32).into(),
+            (block.ring as u32).into(),
+            to.0.into(),
+            to.1.into(),
+            model.unsure.place().into(),
+            model.n_unsure.place().into(),
+        ];
+        let engine = self.dense.engine();
+        let kernel = block.kernel(self.dense.form.half);
+        let blocks = block.blocks(chunk.rows, engine.multiprocessors());
+        let launch = Launch {
+            shared: block.shared,
+            ..Launch::of(kernel, blocks, block.threads())
+        };
+        engine.launch(launch, &arguments)
     }
 
     fn by_products(

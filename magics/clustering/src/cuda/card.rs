@@ -15,6 +15,7 @@ use cudarc::nvrtc::Ptx;
 
 use super::engine::{Argument, Engine, Lane, Launch, Mark, Numbers, Place, Product};
 use super::error::{CudaError, Unavailable};
+use super::hopper;
 use super::libraries::{self, words};
 use super::source;
 
@@ -28,6 +29,7 @@ pub(super) struct Card {
     copy: Arc<CudaStream>,
     context: Arc<CudaContext>,
     capability: (u32, u32),
+    multiprocessors: usize,
     /// Bytes that may be taken at most, and how many are.
     limit: Option<u64>,
     taken: std::cell::Cell<u64>,
@@ -44,6 +46,9 @@ impl Card {
             CudaContext::new(0).map_err(|error| Unavailable::NoCard { why: words(error) })?;
         let image = source::compiled(device.compute)?;
         let functions = load(&context, &image, device.compute)?;
+        let multiprocessors = context
+            .attribute(sys::CUdevice_attribute::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT)
+            .map_err(failed("asking for its multiprocessors"))?;
         let compute = context.new_stream().map_err(failed("opening a stream"))?;
         let copy = context.new_stream().map_err(failed("opening a stream"))?;
         let marks =
@@ -61,6 +66,7 @@ impl Card {
             copy,
             context,
             capability: device.compute,
+            multiprocessors: multiprocessors.unsigned_abs() as usize,
             limit,
             taken: std::cell::Cell::new(0),
         }))
@@ -94,16 +100,27 @@ fn load(
     } else {
         &[]
     };
+    let hopper = if source::has_hopper(compute) {
+        &source::HOPPER_KERNELS[..]
+    } else {
+        &[]
+    };
     let mut functions = BTreeMap::new();
-    for &name in source::KERNELS.iter().chain(tensor) {
-        let function = module.load_function(name).map_err(failed(name))?;
-        if tensor.contains(&name) {
-            let most = FunctionAttribute::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
-            function
-                .set_attribute(most, source::TENSOR_SHARED.cast_signed())
-                .map_err(failed(name))?;
+    for (names, shared) in [
+        (&source::KERNELS[..], None),
+        (tensor, Some(source::TENSOR_SHARED)),
+        (hopper, Some(hopper::SHARED)),
+    ] {
+        for &name in names {
+            let function = module.load_function(name).map_err(failed(name))?;
+            if let Some(shared) = shared {
+                let most = FunctionAttribute::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
+                function
+                    .set_attribute(most, shared.cast_signed())
+                    .map_err(failed(name))?;
+            }
+            functions.insert(name, function);
         }
-        functions.insert(name, function);
     }
     Ok(functions)
 }
@@ -315,6 +332,14 @@ impl Engine for Card {
 
     fn has_tensor_cores(&self) -> bool {
         self.capability >= source::TENSOR_COMPUTE
+    }
+
+    fn has_hopper(&self) -> bool {
+        source::has_hopper(self.capability)
+    }
+
+    fn multiprocessors(&self) -> usize {
+        self.multiprocessors
     }
 }
 

@@ -159,6 +159,10 @@ pub(super) trait Engine {
     fn product(&self, product: &Product) -> Result<(), CudaError>;
     /// Whether the tensor cores know TF32 and bf16 (compute capability 8.0).
     fn has_tensor_cores(&self) -> bool;
+    /// Whether the kernels for Hopper are there (compute capability 9.0).
+    fn has_hopper(&self) -> bool;
+    /// Multiprocessors of the card.
+    fn multiprocessors(&self) -> usize;
 }
 
 /// Memory on the card.

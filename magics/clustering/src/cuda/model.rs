@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use super::engine::{Argument, Engine, Launch, Memory, Place};
 use super::error::CudaError;
+use super::hopper;
 use crate::options::Metric;
 
 /// Centroids that the tensor-core kernels read at a time; their halves are padded to this.
@@ -18,6 +19,8 @@ pub(super) enum Reduced {
     Tf32,
     /// bf16.
     Bf16,
+    /// In tiles of 128, in bf16 (`half`) or in f16, with so many lines of 64 columns: for Hopper.
+    Tiles { half: bool, lines: usize },
 }
 
 /// `k` centroids with `width` numbers each, and the state of an iteration.
@@ -81,6 +84,10 @@ impl Model {
             Reduced::No => None,
             Reduced::Tf32 => Some(Memory::of::<u32>(engine, k * width)?),
             Reduced::Bf16 => Some(Memory::of::<u16>(engine, k * width)?),
+            Reduced::Tiles { lines, .. } => Some(Memory::of::<u16>(
+                engine,
+                k.next_multiple_of(TILE) * lines * hopper::LINE,
+            )?),
         };
         let model = Model {
             k,
@@ -142,7 +149,33 @@ impl Model {
         self.engine.launch(
             Launch::of("ready_centroids", padded.div_ceil(8), 256),
             &arguments,
-        )
+        )?;
+        if let Reduced::Tiles { half, lines } = self.reduced {
+            self.tile(half, lines)?;
+        }
+        Ok(())
+    }
+
+    /// Makes the tiles that Hopper's kernel reads; `widest` is there.
+    fn tile(&self, half: bool, lines: usize) -> Result<(), CudaError> {
+        let pieces = self.k.next_multiple_of(TILE) * lines * hopper::LINE_PIECES;
+        let stages = lines * hopper::LINE_PIECES / hopper::STAGE_PIECES;
+        let arguments: [Argument; 7] = [
+            self.current.place().into(),
+            self.widest.place().into(),
+            (self.k as u32).into(),
+            (self.width as u32).into(),
+            (stages as u32).into(),
+            (pieces as u64).into(),
+            self.reduced().into(),
+        ];
+        let kernel = if half {
+            "tile_centroids_bf16"
+        } else {
+            "tile_centroids_f16"
+        };
+        self.engine
+            .launch(Launch::of(kernel, pieces.div_ceil(256), 256), &arguments)
     }
 
     /// Forgets the sums of the pass before.

@@ -154,7 +154,7 @@ fn choose(
 ) -> Result<Vec<f32>, CudaError> {
     let columns = data.columns();
     let form = Dense::form(columns, Metric::L2, Precision::F32);
-    let plan = Plan::new(columns, k, 0, u64::MAX);
+    let plan = Plan::new(columns, k, (0, 0), u64::MAX);
     let kind = (Metric::L2, Precision::F32);
     let table = Dense::new(
         data.engine(),

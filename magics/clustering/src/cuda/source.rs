@@ -20,6 +20,9 @@ const PARTS: [(&str, &str); 7] = [
     ("codes.cu", include_str!("kernels/codes.cu")),
 ];
 const TENSOR: (&str, &str) = ("tensor.cu", include_str!("kernels/tensor.cu"));
+const HOPPER: (&str, &str) = ("hopper.cu", include_str!("kernels/hopper.cu"));
+/// The architecture of Hopper with what newer cards do not have, as NVRTC calls it.
+const HOPPER_ARCHITECTURE: &str = "sm_90a";
 /// The first compute capability whose tensor cores know TF32 and bf16.
 pub(super) const TENSOR_COMPUTE: (u32, u32) = (8, 0);
 
@@ -65,14 +68,36 @@ pub(super) const TENSOR_SHARED: u32 = 3 * (128 + 128) * 128;
 /// Kernels for tensor cores.
 pub(super) const TENSOR_KERNELS: [&str; 2] = ["assign_tensor_bf16", "assign_tensor_f32"];
 
-/// All sources as one program for a compute capability; `#line` keeps the messages of the compiler true.
-pub(super) fn program(compute: (u32, u32)) -> String {
+/// Kernels for Hopper alone.
+pub(super) const HOPPER_KERNELS: [&str; 10] = [
+    "assign_hopper_bf16_1",
+    "assign_hopper_bf16_2",
+    "assign_hopper_bf16_4",
+    "assign_hopper_f16_1",
+    "assign_hopper_f16_2",
+    "assign_hopper_f16_4",
+    "tile_centroids_bf16",
+    "tile_centroids_f16",
+    "tile_rows_bf16",
+    "tile_rows_f32",
+];
+
+/// Whether the image for a compute capability has the kernels for Hopper.
+pub(super) fn has_hopper(compute: (u32, u32)) -> bool {
+    architecture(compute) == HOPPER_ARCHITECTURE
+}
+
+/// All sources as one program; `#line` keeps the messages of the compiler true.
+fn program(compute: (u32, u32), architecture: &str) -> String {
     let tensor = (compute >= TENSOR_COMPUTE).then_some(TENSOR);
-    let parts = PARTS.into_iter().chain(tensor);
-    let parts: Vec<String> = parts
-        .map(|(name, text)| format!("#line 1 \"{name}\"\n{text}"))
-        .collect();
-    parts.join("\n")
+    let hopper = (architecture == HOPPER_ARCHITECTURE).then_some(HOPPER);
+    let parts = PARTS.into_iter().chain(tensor).chain(hopper);
+    let head = format!("#define PIECES_STAGE {}", super::hopper::STAGE_PIECES);
+    let parts = parts.map(|(name, text)| format!("#line 1 \"{name}\"\n{text}"));
+    std::iter::once(head)
+        .chain(parts)
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 /// What was compiled, by compute capability.
@@ -148,7 +173,8 @@ pub(super) fn compile(compute: (u32, u32), architecture: &str) -> Result<Compile
         architecture: architecture.to_owned(),
         log,
     };
-    let source = CString::new(program(compute)).map_err(|error| failed(error.to_string()))?;
+    let source =
+        CString::new(program(compute, architecture)).map_err(|error| failed(error.to_string()))?;
     let program = result::create_program(&source, Some(c"kmeans.cu"))
         .map_err(|error| failed(format!("{error:?}")))?;
     let options = [

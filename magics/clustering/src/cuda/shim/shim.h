@@ -22,8 +22,10 @@
 namespace shim {
 
 struct Place { unsigned x = 0, y = 0, z = 0; };
-enum class State { Ready, AtBlock, AtWarp, Done };
+enum class State { Ready, AtBlock, AtWarp, AtPhase, Done };
 struct Copy { void *into; const void *from; bool there; };
+struct Bulk { void *into; const void *from; unsigned bytes; uint64_t *barrier; };
+struct Product { float *sums; uint64_t a, b; bool more; float (*number)(uint16_t); };
 
 struct Fiber {
     State state = State::Ready;
@@ -34,6 +36,10 @@ struct Fiber {
     unsigned index = 0, collectives = 0;
     std::deque<std::vector<Copy>> groups;
     std::vector<Copy> open;
+    const uint64_t *barrier = nullptr; // what it waits for while AtPhase
+    unsigned parity = 0;
+    std::deque<std::vector<Product>> products;
+    std::vector<Product> open_products;
 };
 
 struct Warp {
@@ -52,6 +58,7 @@ struct Block {
     unsigned char *dynamic = nullptr;
     unsigned order = 0; // 0 first warp first, copies late; 1 last warp first, copies early; 2.. shuffled
     uint64_t dice = 0;
+    std::vector<Bulk> bulk; // copies that are still under way
 };
 
 inline Block block;
@@ -116,6 +123,8 @@ inline void resume(Fiber &fiber) {
     setcontext(&fiber.context);
 }
 
+bool phase_ended(const uint64_t *barrier, unsigned parity);
+
 // Lets these threads go on if all that have not ended wait at the same kind of barrier.
 inline bool open_barrier(size_t first, size_t end, State kind) {
     bool any = false;
@@ -139,6 +148,7 @@ inline bool run_warp(const std::vector<unsigned> &lanes, unsigned first, unsigne
         bool now = false;
         for (unsigned lane : lanes) {
             Fiber &fiber = block.fibers[first + lane];
+            if (fiber.state == State::AtPhase && phase_ended(fiber.barrier, fiber.parity)) fiber.state = State::Ready;
             if (fiber.state == State::Ready) resume(fiber), now = true;
         }
         now |= open_barrier(first, first + 32, State::AtWarp);
@@ -161,7 +171,10 @@ inline void run_block(unsigned threads) {
         fiber.collectives = 0;
         fiber.groups.clear();
         fiber.open.clear();
+        fiber.products.clear();
+        fiber.open_products.clear();
     }
+    block.bulk.clear();
     std::vector<unsigned> warps, lanes;
     for (unsigned w = 0; w < threads; w += 32) warps.push_back(block.order == 1 ? threads - 32 - w : w);
     for (unsigned lane = 0; lane < 32; lane++) lanes.push_back(block.order == 1 ? 31 - lane : lane);
@@ -184,18 +197,21 @@ inline void run_grid(unsigned gx, unsigned gy, unsigned threads, size_t shared) 
         if (!fiber.stack) fiber.stack = std::malloc(256 * 1024);
     }
     block.warps.resize(threads / 32);
-    unsigned char *dynamic = shared ? (unsigned char *)allocate(shared) : nullptr;
+    // On a card it starts at a multiple of 1024, by which swizzles are counted.
+    size_t room = (shared + 1023) / 1024 * 1024 + 1024;
+    unsigned char *memory = shared ? (unsigned char *)allocate(room) : nullptr;
+    unsigned char *dynamic = memory + room - (shared + 1023) / 1024 * 1024;
     blockDim = Place{threads, 1, 1};
     gridDim = Place{gx, gy, 1};
     for (unsigned y = 0; y < gy; y++) {
         for (unsigned x = 0; x < gx; x++) {
             blockIdx = Place{x, y, 0};
-            if (dynamic) std::memset(dynamic, 0xff, shared);
+            if (shared) std::memset(dynamic, 0xff, shared);
             block.dynamic = dynamic;
             run_block(threads);
         }
     }
-    if (dynamic) release(dynamic, shared);
+    if (shared) release(memory, room);
 }
 
 // Calls a kernel with arguments as the CUDA driver takes them: one pointer to each value.
@@ -321,3 +337,5 @@ inline void mma(float *d, const unsigned *a, const unsigned *b, unsigned short) 
         return sum + __uint_as_float(x & 0xffff0000u) * __uint_as_float(y & 0xffff0000u);
     });
 }
+
+#include "hopper.h"

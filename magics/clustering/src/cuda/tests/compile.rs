@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use super::super::source::{self, KERNELS, TENSOR_KERNELS, TENSOR_SHARED};
+use super::super::source::{self, HOPPER_KERNELS, KERNELS, TENSOR_KERNELS, TENSOR_SHARED};
 use super::super::{CudaError, Precision, Rows, Settings, available, libraries};
 use crate::options::Options;
 use crate::watch::Silent;
@@ -111,13 +111,25 @@ fn check(log: &str, compute: (u32, u32), architecture: &str) {
     } else {
         &[]
     };
-    let mut wanted: Vec<&str> = KERNELS.iter().chain(tensor).copied().collect();
+    let hopper = if architecture == "sm_90a" {
+        &HOPPER_KERNELS[..]
+    } else {
+        &[]
+    };
+    let mut wanted: Vec<&str> = KERNELS
+        .iter()
+        .chain(tensor)
+        .chain(hopper)
+        .copied()
+        .collect();
     wanted.sort_unstable();
     let names: Vec<&str> = found
         .iter()
         .map(|resources| resources.kernel.as_str())
         .collect();
     assert_eq!(names, wanted, "{architecture}");
+    // Products that cannot run beside each other are slower, which the compiler says and lets be.
+    assert!(!log.contains("serialized"), "{architecture}: {log}");
     for kernel in &found {
         assert_eq!(kernel.spilled, 0, "{architecture}: {kernel:?}");
         assert!(

@@ -63,6 +63,7 @@ fn the_same_start_ends_where_plain_code_ends() {
             for precision in PRECISIONS {
                 let habits = Habits {
                     order: number as u32,
+                    hopper: number % 2 == 1,
                     ..Habits::default()
                 };
                 let options = options(k, Init::Given(init.clone()));
@@ -134,6 +135,7 @@ fn rows_that_do_not_fit_are_streamed() {
                 order: 2,
                 early,
                 memory: Some(memory),
+                hopper: early[0],
             };
             let says = Says(Mutex::default());
             let fit = fit_on(
@@ -343,7 +345,7 @@ fn first_centroids_are_good_and_repeatable() {
             let habits = Habits {
                 order,
                 early: [order == 1; 2],
-                memory: None,
+                ..Habits::default()
             };
             fit_on(
                 &card(habits),

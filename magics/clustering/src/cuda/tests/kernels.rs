@@ -11,10 +11,17 @@ use super::shim::{Habits, card};
 use crate::options::Metric;
 use crate::watch::Silent;
 
-const PRECISIONS: [Precision; 3] = [Precision::F32, Precision::Tf32, Precision::Bf16];
+/// Precisions, and whether the card is a Hopper.
+const WAYS: [(Precision, bool); 5] = [
+    (Precision::F32, false),
+    (Precision::Tf32, false),
+    (Precision::Bf16, false),
+    (Precision::Tf32, true),
+    (Precision::Bf16, true),
+];
 
 /// Rows, columns, clusters: one of each, tiles that are not full, both sides of the limits between the ways to assign.
-const SHAPES: [(usize, usize, usize); 8] = [
+const SHAPES: [(usize, usize, usize); 10] = [
     (1, 1, 1),
     (2, 3, 2),
     (129, 1, 3),
@@ -22,6 +29,8 @@ const SHAPES: [(usize, usize, usize); 8] = [
     (515, 33, 129),
     (260, 100, 5),
     (130, 735, 7),
+    (70, 800, 131),
+    (66, 1700, 4),
     (1300, 9, 1000),
 ];
 
@@ -49,6 +58,7 @@ fn pass(
     let (n_rows, k) = (rows.len() / dims, centroids.len() / dims);
     let plan = Plan {
         resident: true,
+        tiled: habits.order % 2 == 0,
         chunk: 512,
         piece: 256,
     };
@@ -166,9 +176,10 @@ fn close(found: &[f64], wanted: &[f64], tolerance: f64) {
 fn whole_numbers_are_exact_and_the_lowest_of_equals_wins() {
     for (number, (n_rows, dims, k)) in SHAPES.into_iter().enumerate() {
         let (rows, centroids) = (whole(n_rows * dims, 1), whole(k * dims, 2));
-        for precision in PRECISIONS {
+        for (precision, hopper) in WAYS {
             let habits = Habits {
                 order: number as u32 % 4,
+                hopper,
                 ..Habits::default()
             };
             let found = pass(&rows, None, dims, &centroids, precision, habits);
@@ -217,16 +228,11 @@ fn rounded_products_give_the_labels_of_f32() {
                 "row {number}: {own}"
             );
         }
-        let tf32 = pass(
-            &rows,
-            None,
-            dims,
-            &centroids,
-            Precision::Tf32,
-            Habits::default(),
-        );
-        assert_eq!(tf32.labels, full.labels, "{n_rows} × {dims}, {k} clusters");
-        check_totals(&tf32, &rows, dims, &centroids, None);
+        for habits in cards() {
+            let tf32 = pass(&rows, None, dims, &centroids, Precision::Tf32, habits);
+            assert_eq!(tf32.labels, full.labels, "{n_rows} × {dims}, {k} clusters");
+            check_totals(&tf32, &rows, dims, &centroids, None);
+        }
         let rounded: Vec<f32> = rows.iter().map(|&value| bf16(value)).collect();
         let full = pass(
             &rounded,
@@ -236,16 +242,46 @@ fn rounded_products_give_the_labels_of_f32() {
             Precision::F32,
             Habits::default(),
         );
-        let bf16 = pass(
-            &rows,
-            None,
-            dims,
-            &centroids,
-            Precision::Bf16,
-            Habits::default(),
-        );
-        assert_eq!(bf16.labels, full.labels, "{n_rows} × {dims}, {k} clusters");
-        check_totals(&bf16, &rounded, dims, &centroids, None);
+        for habits in cards() {
+            let bf16 = pass(&rows, None, dims, &centroids, Precision::Bf16, habits);
+            assert_eq!(bf16.labels, full.labels, "{n_rows} × {dims}, {k} clusters");
+            check_totals(&bf16, &rounded, dims, &centroids, None);
+        }
+    }
+}
+
+/// Cards with and without the kernels for Hopper.
+fn cards() -> [Habits; 2] {
+    [false, true].map(|hopper| Habits {
+        hopper,
+        ..Habits::default()
+    })
+}
+
+#[test]
+fn rows_of_any_size_are_right_in_f16() {
+    // Each row, and each centroid, has a size of its own: far beyond what f16 can hold, and far below.
+    let (n_rows, dims, k) = (300, 70, 20);
+    let size = |number: usize, step: i32| 10_f32.powi((number as i32 * step) % 25 - 12);
+    let mut rows = scattered(n_rows, dims, k, 11);
+    for (number, row) in rows.chunks_exact_mut(dims).enumerate() {
+        row.iter_mut().for_each(|value| *value *= size(number, 7));
+    }
+    for least in [1.0, 1e-9] {
+        let mut centroids = scattered(k, dims, k, 12);
+        for (number, centroid) in centroids.chunks_exact_mut(dims).enumerate() {
+            let size = size(number, 3).max(least);
+            centroid.iter_mut().for_each(|value| *value *= size);
+        }
+        let [full, found] =
+            [(Precision::F32, false), (Precision::Tf32, true)].map(|(precision, hopper)| {
+                let habits = Habits {
+                    hopper,
+                    ..Habits::default()
+                };
+                pass(&rows, None, dims, &centroids, precision, habits)
+            });
+        assert_eq!(found.labels, full.labels);
     }
 }
 
@@ -264,13 +300,14 @@ fn the_order_of_threads_and_lanes_changes_no_bit() {
     let (dims, k) = (70, 40);
     let (rows, centroids) = (scattered(900, dims, k, 5), scattered(k, dims, k, 6));
     let weights: Vec<f32> = (0..900_u16).map(|row| f32::from(row % 7) * 0.37).collect();
-    for precision in PRECISIONS {
+    for (precision, hopper) in WAYS {
         let runs = (0..4).map(|order| {
             let early = [order % 2 == 1, order / 2 == 1];
             let habits = Habits {
                 order,
                 early,
-                memory: None,
+                hopper,
+                ..Habits::default()
             };
             pass(&rows, Some(&weights), dims, &centroids, precision, habits)
         });

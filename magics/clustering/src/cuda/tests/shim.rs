@@ -12,6 +12,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 
 use super::super::engine::{Argument, Engine, Lane, Launch, Mark, Numbers, Place, Product};
 use super::super::error::CudaError;
+use super::super::hopper;
 
 type LaunchFn = unsafe extern "C" fn(
     *const c_char,
@@ -42,6 +43,7 @@ fn kernels() -> &'static Kernels {
                        -fno-strict-aliasing -ffp-contract=off";
         let status = Command::new("g++")
             .args(options.split_whitespace())
+            .arg(format!("-DPIECES_STAGE={}", hopper::STAGE_PIECES))
             .arg("-I")
             .arg(folder.join("shim"))
             .arg("-I")
@@ -94,6 +96,8 @@ pub(super) struct Habits {
     pub(super) early: [bool; 2],
     /// Bytes of memory.
     pub(super) memory: Option<u64>,
+    /// Whether it is a Hopper.
+    pub(super) hopper: bool,
 }
 
 /// The stand-in.
@@ -335,5 +339,13 @@ impl Engine for Shim {
 
     fn has_tensor_cores(&self) -> bool {
         true
+    }
+
+    fn has_hopper(&self) -> bool {
+        self.habits.hopper
+    }
+
+    fn multiprocessors(&self) -> usize {
+        1
     }
 }
