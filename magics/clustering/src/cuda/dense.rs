@@ -40,7 +40,7 @@ impl Tiled {
             plan.rows().min(n_rows)
         };
         Ok(Some(Tiled {
-            memory: Memory::of::<[u32; 4]>(engine, block.pieces(rows))?,
+            memory: Memory::of::<[u32; 4]>(engine, block.room(rows))?,
             block,
             whole: plan.tiled,
         }))

@@ -23,7 +23,7 @@ const RING: usize = 8;
 /// How a block holds its rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Block {
-    /// Warpgroups, each with 64 rows: 4, 2 or 1.
+    /// Warpgroups, each with 64 rows: 4, 3, 2 or 1.
     groups: usize,
     /// Lines of 64 columns of a row.
     pub(super) lines: usize,
@@ -71,18 +71,25 @@ impl Block {
         (self.groups * GROUP) as u32
     }
 
-    /// Pieces of `rows` rows in 16 bits; rows are taken in fours of warpgroups.
+    /// Pieces of `rows` rows in 16 bits.
     pub(super) fn pieces(&self, rows: usize) -> usize {
-        rows.next_multiple_of(4 * GROUP_ROWS) * self.lines * LINE_PIECES
+        rows.next_multiple_of(GROUP_ROWS) * self.lines * LINE_PIECES
+    }
+
+    /// Pieces that are read for them at most: the last block is whole, whatever stands behind the rows.
+    pub(super) fn room(&self, rows: usize) -> usize {
+        self.pieces(rows + (self.groups - 1) * GROUP_ROWS)
     }
 
     /// The kernel, for numbers in bf16 (`half`) or f16.
     pub(super) fn kernel(&self, half: bool) -> &'static str {
         match (half, self.groups) {
             (false, 4) => "assign_hopper_f16_4",
+            (false, 3) => "assign_hopper_f16_3",
             (false, 2) => "assign_hopper_f16_2",
             (false, _) => "assign_hopper_f16_1",
             (true, 4) => "assign_hopper_bf16_4",
+            (true, 3) => "assign_hopper_bf16_3",
             (true, 2) => "assign_hopper_bf16_2",
             (true, _) => "assign_hopper_bf16_1",
         }

@@ -69,12 +69,14 @@ pub(super) const TENSOR_SHARED: u32 = 3 * (128 + 128) * 128;
 pub(super) const TENSOR_KERNELS: [&str; 2] = ["assign_tensor_bf16", "assign_tensor_f32"];
 
 /// Kernels for Hopper alone.
-pub(super) const HOPPER_KERNELS: [&str; 10] = [
+pub(super) const HOPPER_KERNELS: [&str; 12] = [
     "assign_hopper_bf16_1",
     "assign_hopper_bf16_2",
+    "assign_hopper_bf16_3",
     "assign_hopper_bf16_4",
     "assign_hopper_f16_1",
     "assign_hopper_f16_2",
+    "assign_hopper_f16_3",
     "assign_hopper_f16_4",
     "tile_centroids_bf16",
     "tile_centroids_f16",

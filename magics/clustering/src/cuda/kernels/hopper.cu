@@ -255,7 +255,9 @@ template <u32 GROUPS, u32 WIDTH> struct HopperBlock {
     static constexpr u32 stage_pieces = STAGE_CENTROIDS * WIDTH;
     const HopperOperands &o;
     u32 stages, n_blocks; // stages of a tile of centroids; blocks of rows, of which this one takes every gridDim.x-th
-    u64 per_rows, total;  // stages for a block of rows, and for all that this one takes
+    u32 coming, in_all;   // the next stage that is not yet under way, of those for a block of rows
+    u32 at_once;          // stages that are under way at the start
+    u64 to_come;          // how many come after them, for all blocks that this one takes
     Piece *rows, *ring;
     u64 *full, *loaded;        // barriers: a stage, a line of a warpgroup's rows is there
     u32 *stage_users, *line_users; // warps that are done with them
@@ -263,8 +265,11 @@ template <u32 GROUPS, u32 WIDTH> struct HopperBlock {
     __device__ __forceinline__ HopperBlock(unsigned char *room, const HopperOperands &o) : o(o) {
         stages = o.lines * (LINE_PIECES / WIDTH);
         n_blocks = (o.n_rows + GROUPS * GROUP_ROWS - 1) / (GROUPS * GROUP_ROWS);
-        per_rows = (u64)o.n_tiles * stages;
-        total = (n_blocks - blockIdx.x + gridDim.x - 1) / gridDim.x * per_rows;
+        in_all = o.n_tiles * stages;
+        u64 total = (u64)((n_blocks - blockIdx.x + gridDim.x - 1) / gridDim.x) * in_all;
+        at_once = total < o.ring ? (u32)total : o.ring;
+        to_come = total - at_once;
+        coming = at_once % in_all;
         rows = (Piece *)room;
         ring = rows + GROUPS * o.lines * BUNDLE;
         full = (u64 *)(ring + o.ring * stage_pieces);
@@ -273,10 +278,10 @@ template <u32 GROUPS, u32 WIDTH> struct HopperBlock {
         line_users = stage_users + o.ring;
     }
 
-    // Starts the copy of a stage, which is the `at`-th of all.
-    __device__ __forceinline__ void fill_stage(u32 stage, u64 at) const {
+    // Starts the copy of a stage.
+    __device__ __forceinline__ void fill_stage(u32 stage, u32 which) const {
         barrier_expect(full + stage, stage_pieces * 16);
-        copy_bulk(ring + stage * stage_pieces, o.centroids + at % per_rows * stage_pieces, stage_pieces * 16, full + stage);
+        copy_bulk(ring + stage * stage_pieces, o.centroids + (u64)which * stage_pieces, stage_pieces * 16, full + stage);
     }
 
     // Starts the copy of a line (of `GROUPS` · lines) of a block of rows.
@@ -291,14 +296,15 @@ template <u32 GROUPS, u32 WIDTH> struct HopperBlock {
         for (u32 line = 0; line < GROUPS * o.lines; line++) barrier_start(loaded + line, 1), line_users[line] = 0;
         show_writes();
         for (u32 line = 0; line < GROUPS * o.lines; line++) fill_line(line, blockIdx.x);
-        for (u32 stage = 0; stage < o.ring && stage < total; stage++) fill_stage(stage, stage);
+        for (u32 stage = 0; stage < at_once; stage++) fill_stage(stage, stage % in_all);
     }
 
-    // This warp is done with a stage, into which the `next`-th of all comes.
-    __device__ __forceinline__ void leave_stage(u32 stage, u64 next) const {
-        if (threadIdx.x % WARP == 0 && last_user(stage_users + stage, GROUPS * (GROUP / WARP)) && next < total) {
-            fill_stage(stage, next);
-        }
+    // This warp is done with a stage: the next one comes there when all are.
+    __device__ __forceinline__ void leave_stage(u32 stage) {
+        if (to_come == 0) return;
+        if (threadIdx.x % WARP == 0 && last_user(stage_users + stage, GROUPS * (GROUP / WARP))) fill_stage(stage, coming);
+        to_come--;
+        if (++coming == in_all) coming = 0;
     }
 
     // This warp is done with a line of its warpgroup's rows, into which that of block `next` comes.
@@ -326,8 +332,7 @@ static __device__ __forceinline__ void assign_hopper(unsigned char *room, const 
     __syncthreads();
     u32 group = threadIdx.x / GROUP, first_line = group * o.lines;
     u32 stage = 0, parity = 0, line_parity = 0;
-    u32 before = 0;    // the stage before
-    u64 next = o.ring; // what comes into it when all warps are done with it
+    u32 before = 0; // the stage before
     float back[2], sums[64];
     for (u32 block = blockIdx.x; block < s.n_blocks; block += gridDim.x, line_parity ^= 1) {
         u32 row = (block * GROUPS + group) * GROUP_ROWS + threadIdx.x % GROUP / WARP * 16 + threadIdx.x % WARP / 4;
@@ -351,14 +356,14 @@ static __device__ __forceinline__ void assign_hopper(unsigned char *room, const 
                 products_end();
                 if (at > 0) {
                     products_wait<1>(sums);
-                    s.leave_stage(before, next++);
+                    s.leave_stage(before);
                     if (last && beside == 0) s.leave_line(line - 1, block + gridDim.x);
                 }
                 before = stage;
                 if (++stage == o.ring) stage = 0, parity ^= 1;
             }
             products_wait<0>(sums);
-            s.leave_stage(before, next++);
+            s.leave_stage(before);
             if (last) s.leave_line(first_line + o.lines - 1, block + gridDim.x);
             take_tile(sums, o.halves, tile * STAGE_CENTROIDS, back, best);
         }
@@ -380,6 +385,8 @@ static __device__ __forceinline__ void assign_hopper(unsigned char *room, const 
 // The longer the rows, the fewer of them fit.
 ASSIGN_HOPPER(assign_hopper_f16_4, float, 4, 1)
 ASSIGN_HOPPER(assign_hopper_bf16_4, bf16, 4, 1)
+ASSIGN_HOPPER(assign_hopper_f16_3, float, 3, 1)
+ASSIGN_HOPPER(assign_hopper_bf16_3, bf16, 3, 1)
 ASSIGN_HOPPER(assign_hopper_f16_2, float, 2, 2)
 ASSIGN_HOPPER(assign_hopper_bf16_2, bf16, 2, 2)
 ASSIGN_HOPPER(assign_hopper_f16_1, float, 1, 2)

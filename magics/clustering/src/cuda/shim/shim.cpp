@@ -24,7 +24,7 @@ const Kernel KERNELS[] = {
     KERNEL(assign_f32),        KERNEL(assign_bf16),        KERNEL(assign_tensor_f32), KERNEL(assign_tensor_bf16),
     KERNEL(assign_hopper_f16_1), KERNEL(assign_hopper_f16_2), KERNEL(assign_hopper_f16_4), KERNEL(assign_hopper_bf16_1),
     KERNEL(assign_hopper_bf16_2), KERNEL(assign_hopper_bf16_4), KERNEL(tile_centroids_f16), KERNEL(tile_centroids_bf16),
-    KERNEL(tile_rows_f32), KERNEL(tile_rows_bf16),
+    KERNEL(assign_hopper_f16_3), KERNEL(assign_hopper_bf16_3), KERNEL(tile_rows_f32), KERNEL(tile_rows_bf16),
     KERNEL(argmin_products),   KERNEL(compare_labels),     KERNEL(nearer),            KERNEL(count_labels),
     KERNEL(place_rows),        KERNEL(scan_blocks),        KERNEL(add_totals),        KERNEL(count_spans),
     KERNEL(sum_spans_f32),     KERNEL(sum_spans_bf16),     KERNEL(fold_spans),        KERNEL(move_centroids),
