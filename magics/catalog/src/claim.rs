@@ -1,5 +1,5 @@
-//! One notebook at a time loads a model of a name, or builds an index: an advisory lock that the operating system lets go of when the process
-//! ends, however it ends.
+//! One notebook at a time loads a model of a name, or builds an index: an advisory lock that the operating system lets go
+//! of when the process ends, however it ends.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
