@@ -46,7 +46,8 @@ use crate::watch::Watch;
 pub enum Precision {
     /// f32 without tensor cores.
     F32,
-    /// Products rounded to TF32 (10 bits of mantissa); on a card without such tensor cores, the same as `F32`.
+    /// Products rounded to TF32 (10 bits of mantissa; on Hopper f16 with as many, each row scaled); on a card without such
+    /// tensor cores, the same as `F32`.
     #[default]
     Tf32,
     /// Rows are kept as bf16 (7 bits of mantissa), in half the memory: what is clustered are the rounded rows.

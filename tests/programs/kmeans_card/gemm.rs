@@ -64,7 +64,7 @@ pub(crate) fn rate(precision: Precision, shape: Shape) -> Result<f64, Failure> {
     let mut c = stream.alloc_zeros::<f32>(shape.rows * shape.k)?;
     let handle = CudaBlas::new(stream.clone())?;
     let (one, zero) = (1.0_f32, 0.0_f32);
-    let (n, m) = (i32::try_from(shape.k)?, i32::try_from(shape.rows)?);
+    let (k, rows) = (i32::try_from(shape.k)?, i32::try_from(shape.rows)?);
     let columns = i32::try_from(shape.dims)?;
     let mut best = f64::INFINITY;
     for _ in 0..6 {
@@ -81,8 +81,8 @@ pub(crate) fn rate(precision: Precision, shape: Shape) -> Result<f64, Failure> {
                 *handle.handle(),
                 Operation::CUBLAS_OP_T,
                 Operation::CUBLAS_OP_N,
-                n,
-                m,
+                k,
+                rows,
                 columns,
                 (&raw const one).cast(),
                 a as *const c_void,
@@ -94,7 +94,7 @@ pub(crate) fn rate(precision: Precision, shape: Shape) -> Result<f64, Failure> {
                 (&raw const zero).cast(),
                 c as *mut c_void,
                 Type::CUDA_R_32F,
-                n,
+                k,
                 compute,
                 Algorithm::CUBLAS_GEMM_DEFAULT,
             )?;

@@ -58,7 +58,7 @@ fn pass(
     let (n_rows, k) = (rows.len() / dims, centroids.len() / dims);
     let plan = Plan {
         resident: true,
-        tiled: habits.order % 2 == 0,
+        tiled: habits.order.is_multiple_of(2),
         chunk: 512,
         piece: 256,
     };
@@ -262,16 +262,20 @@ fn cards() -> [Habits; 2] {
 fn rows_of_any_size_are_right_in_f16() {
     // Each row, and each centroid, has a size of its own: far beyond what f16 can hold, and far below.
     let (n_rows, dims, k) = (300, 70, 20);
-    let size = |number: usize, step: i32| 10_f32.powi((number as i32 * step) % 25 - 12);
+    let size = |number: usize, step: usize| 10_f32.powf((number * step % 25) as f32 - 12.0);
     let mut rows = scattered(n_rows, dims, k, 11);
     for (number, row) in rows.chunks_exact_mut(dims).enumerate() {
-        row.iter_mut().for_each(|value| *value *= size(number, 7));
+        for value in row {
+            *value *= size(number, 7);
+        }
     }
     for least in [1.0, 1e-9] {
         let mut centroids = scattered(k, dims, k, 12);
         for (number, centroid) in centroids.chunks_exact_mut(dims).enumerate() {
             let size = size(number, 3).max(least);
-            centroid.iter_mut().for_each(|value| *value *= size);
+            for value in centroid {
+                *value *= size;
+            }
         }
         let [full, found] =
             [(Precision::F32, false), (Precision::Tf32, true)].map(|(precision, hopper)| {
