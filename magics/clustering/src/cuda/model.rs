@@ -159,13 +159,12 @@ impl Model {
     /// Makes the tiles that Hopper's kernel reads; `widest` is there.
     fn tile(&self, half: bool, lines: usize) -> Result<(), CudaError> {
         let pieces = self.k.next_multiple_of(TILE) * lines * hopper::LINE_PIECES;
-        let stages = lines * hopper::LINE_PIECES / hopper::STAGE_PIECES;
         let arguments: [Argument; 7] = [
             self.current.place().into(),
             self.widest.place().into(),
             (self.k as u32).into(),
             (self.width as u32).into(),
-            (stages as u32).into(),
+            (lines as u32).into(),
             (pieces as u64).into(),
             self.reduced().into(),
         ];

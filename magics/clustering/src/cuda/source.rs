@@ -94,12 +94,10 @@ fn program(compute: (u32, u32), architecture: &str) -> String {
     let tensor = (compute >= TENSOR_COMPUTE).then_some(TENSOR);
     let hopper = (architecture == HOPPER_ARCHITECTURE).then_some(HOPPER);
     let parts = PARTS.into_iter().chain(tensor).chain(hopper);
-    let head = format!("#define PIECES_STAGE {}", super::hopper::STAGE_PIECES);
-    let parts = parts.map(|(name, text)| format!("#line 1 \"{name}\"\n{text}"));
-    std::iter::once(head)
-        .chain(parts)
-        .collect::<Vec<_>>()
-        .join("\n")
+    let parts: Vec<String> = parts
+        .map(|(name, text)| format!("#line 1 \"{name}\"\n{text}"))
+        .collect();
+    parts.join("\n")
 }
 
 /// What was compiled, by compute capability.

@@ -6,7 +6,7 @@
 // range does not matter. Rounded scores that are near ties go on a list for the f32 kernel.
 //
 // Each of the block's warpgroups holds 64 rows. Rows and centroids stand in memory, rounded, as shared memory wants them,
-// and the bulk-copy engine brings them: lines of 64 columns of 64 rows, and stages of 128 centroids by PIECES_STAGE pieces.
+// and the bulk-copy engine brings them: lines of 64 columns of 64 rows, and stages of 64 columns of 128 centroids.
 // The last warp that is done with a stage has it filled again, and so with a line, after the last tile of centroids: the
 // next rows come while the present ones are still being looked at.
 
@@ -14,7 +14,7 @@
 #define GROUP_ROWS 64
 #define LINE_PIECES 8 /* of a line of rows in shared memory: 64 numbers of 16 bits, as wide as a swizzle can be */
 #define BUNDLE (GROUP_ROWS * LINE_PIECES) /* pieces of such a line of 64 rows */
-#define STAGE_CENTROIDS 128
+#define STAGE_CENTROIDS 128 /* a stage is a line of so many centroids */
 
 #ifndef CPU_SHIM
 #define DYNAMIC_SHARED_LINES(name) extern __shared__ __align__(1024) unsigned char name[] // by which swizzles are counted
@@ -93,17 +93,14 @@ static __device__ __forceinline__ u32 to_f16_pair(float low, float high) {
 }
 #endif
 
-// What the tensor cores are told of a matrix in shared memory whose lines have `WIDTH` pieces: where it starts, how far
-// it is from eight lines to the next eight, and how pieces are swizzled (PTX ISA, "Matrix descriptor").
-template <u32 WIDTH> static __device__ __forceinline__ u64 describe(u32 address) {
-    constexpr u64 swizzle = WIDTH == 8 ? 1 : 2;
-    return (u64)((address & 0x3ffffu) >> 4) | (u64)1 << 16 | (u64)(8 * WIDTH) << 32 | swizzle << 62;
+// What the tensor cores are told of a matrix in shared memory: where it starts, that it is 1024 bytes from eight lines to the
+// next eight, and that pieces of lines of 128 bytes are swizzled (PTX ISA, "Matrix descriptor").
+static __device__ __forceinline__ u64 describe(u32 address) {
+    return (u64)((address & 0x3ffffu) >> 4) | (u64)1 << 16 | (u64)(1024 >> 4) << 32 | (u64)1 << 62;
 }
 
-// Where a piece of a line stands: its place in lines of 128 bytes is XORed into its own.
-template <u32 WIDTH> static __device__ __forceinline__ u32 swizzled_place(u32 line, u32 piece) {
-    return line * WIDTH + (piece ^ (line * WIDTH / 8 & (WIDTH - 1)));
-}
+// Where a piece of a line stands: the line's number among eight is XORed into its own.
+static __device__ __forceinline__ u32 swizzled_place(u32 line, u32 piece) { return line * LINE_PIECES + (piece ^ (line & 7u)); }
 
 // The power of two that brings numbers up to `most` to 2¹³ … 2¹⁴, far from both ends of f16's range.
 static __device__ __forceinline__ float scale_for(float most) {
@@ -137,16 +134,16 @@ static __device__ __forceinline__ Piece narrowed(const Piece *from, float scale,
 
 static __device__ __forceinline__ Piece narrowed(const Piece *from, float, bf16) { return from[0]; }
 
-// The centroids in 16 bits, in the order in which stages read them: tile of 128, stage of columns, line, piece. Centroids
+// The centroids in 16 bits, in the order in which stages take them: tile of 128, line of columns, centroid, piece. Centroids
 // and columns that are not there are zeros. One thread a piece.
-template <class T, u32 WIDTH>
-static __device__ __forceinline__ void tile_centroids(const float *centroids, const float *widest, u32 k, u32 ld, u32 stages,
+template <class T>
+static __device__ __forceinline__ void tile_centroids(const float *centroids, const float *widest, u32 k, u32 ld, u32 lines,
                                                       u64 pieces, Piece *tiles) {
     u64 at = (u64)blockIdx.x * 256u + threadIdx.x;
     if (at >= pieces) return;
-    u32 piece = at % WIDTH, line = at / WIDTH % STAGE_CENTROIDS;
-    u64 block = at / (WIDTH * STAGE_CENTROIDS);
-    u32 column = ((u32)(block % stages) * WIDTH + piece) * 8, centroid = (u32)(block / stages) * STAGE_CENTROIDS + line;
+    u32 piece = at % LINE_PIECES, line = at / LINE_PIECES % STAGE_CENTROIDS;
+    u64 block = at / (LINE_PIECES * STAGE_CENTROIDS);
+    u32 column = ((u32)(block % lines) * LINE_PIECES + piece) * 8, centroid = (u32)(block / lines) * STAGE_CENTROIDS + line;
     float scale = scale_of(*widest, T()), values[8];
     for (u32 e = 0; e < 8; e++) {
         values[e] = centroid < k && column + e < ld ? centroids[(u64)centroid * ld + column + e] * scale : 0.0f;
@@ -156,17 +153,17 @@ static __device__ __forceinline__ void tile_centroids(const float *centroids, co
         float low = values[2 * w], high = values[2 * w + 1];
         narrow.word[w] = sizeof(T) == 4 ? to_f16_pair(low, high) : to_bf16(low) | to_bf16(high) << 16;
     }
-    tiles[block * (WIDTH * STAGE_CENTROIDS) + swizzled_place<WIDTH>(line, piece)] = narrow;
+    tiles[block * (LINE_PIECES * STAGE_CENTROIDS) + swizzled_place(line, piece)] = narrow;
 }
 
 extern "C" __global__ void __launch_bounds__(256) tile_centroids_f16(const float *centroids, const float *widest, u32 k, u32 ld,
-                                                                     u32 stages, u64 pieces, Piece *tiles) {
-    tile_centroids<float, PIECES_STAGE>(centroids, widest, k, ld, stages, pieces, tiles);
+                                                                     u32 lines, u64 pieces, Piece *tiles) {
+    tile_centroids<float>(centroids, widest, k, ld, lines, pieces, tiles);
 }
 
 extern "C" __global__ void __launch_bounds__(256) tile_centroids_bf16(const float *centroids, const float *widest, u32 k,
-                                                                      u32 ld, u32 stages, u64 pieces, Piece *tiles) {
-    tile_centroids<bf16, PIECES_STAGE>(centroids, widest, k, ld, stages, pieces, tiles);
+                                                                      u32 ld, u32 lines, u64 pieces, Piece *tiles) {
+    tile_centroids<bf16>(centroids, widest, k, ld, lines, pieces, tiles);
 }
 
 // Rows in 16 bits, in the order in which warpgroups read them: 64 rows, line of columns, row, piece. Rows and columns that
@@ -184,7 +181,7 @@ static __device__ __forceinline__ void tile_rows(const T *x, const float *spread
     Piece loaded[sizeof(T) / 2];
     load_eight(x + (there ? row : 0) * ld, there ? column : ld, ld, loaded);
     float scale = scale_of(there ? spreads[row] : 0.0f, T());
-    tiles[bundle * BUNDLE + swizzled_place<LINE_PIECES>(beside, piece)] = narrowed(loaded, scale, T());
+    tiles[bundle * BUNDLE + swizzled_place(beside, piece)] = narrowed(loaded, scale, T());
 }
 
 extern "C" __global__ void __launch_bounds__(256) tile_rows_f32(const float *x, const float *spreads, u32 rows, u32 ld, u32 lines,
@@ -251,10 +248,10 @@ static __device__ __forceinline__ bool last_user(u32 *users, u32 warps) {
 }
 
 // What a block of `GROUPS` warpgroups has in shared memory, and where it is.
-template <u32 GROUPS, u32 WIDTH> struct HopperBlock {
-    static constexpr u32 stage_pieces = STAGE_CENTROIDS * WIDTH;
+template <u32 GROUPS> struct HopperBlock {
+    static constexpr u32 stage_pieces = STAGE_CENTROIDS * LINE_PIECES;
     const HopperOperands &o;
-    u32 stages, n_blocks; // stages of a tile of centroids; blocks of rows, of which this one takes every gridDim.x-th
+    u32 n_blocks;         // of rows, of which this one takes every gridDim.x-th
     u32 coming, in_all;   // the next stage that is not yet under way, of those for a block of rows
     u32 at_once;          // stages that are under way at the start
     u64 to_come;          // how many come after them, for all blocks that this one takes
@@ -263,9 +260,8 @@ template <u32 GROUPS, u32 WIDTH> struct HopperBlock {
     u32 *stage_users, *line_users; // warps that are done with them
 
     __device__ __forceinline__ HopperBlock(unsigned char *room, const HopperOperands &o) : o(o) {
-        stages = o.lines * (LINE_PIECES / WIDTH);
         n_blocks = (o.n_rows + GROUPS * GROUP_ROWS - 1) / (GROUPS * GROUP_ROWS);
-        in_all = o.n_tiles * stages;
+        in_all = o.n_tiles * o.lines;
         u64 total = (u64)((n_blocks - blockIdx.x + gridDim.x - 1) / gridDim.x) * in_all;
         at_once = total < o.ring ? (u32)total : o.ring;
         to_come = total - at_once;
@@ -325,9 +321,9 @@ static __device__ __forceinline__ void settle_rows(Nearest *best, u32 row, const
     }
 }
 
-template <class T, u32 GROUPS, u32 WIDTH>
+template <class T, u32 GROUPS>
 static __device__ __forceinline__ void assign_hopper(unsigned char *room, const HopperOperands &o) {
-    HopperBlock<GROUPS, WIDTH> s(room, o);
+    HopperBlock<GROUPS> s(room, o);
     if (threadIdx.x == 0) s.start();
     __syncthreads();
     u32 group = threadIdx.x / GROUP, first_line = group * o.lines;
@@ -344,20 +340,19 @@ static __device__ __forceinline__ void assign_hopper(unsigned char *room, const 
         }
         for (u32 tile = 0; tile < o.n_tiles; tile++) {
             bool last = tile + 1 == o.n_tiles;
-            for (u32 at = 0; at < s.stages; at++) {
-                u32 line = first_line + at * WIDTH / LINE_PIECES, beside = at * WIDTH % LINE_PIECES;
-                u64 a = describe<LINE_PIECES>(shared_address(s.rows + line * BUNDLE) + beside * 16);
-                u64 b = describe<WIDTH>(shared_address(s.ring + stage * s.stage_pieces));
-                if (tile == 0 && beside == 0) barrier_wait(s.loaded + line, line_parity);
+            for (u32 line = 0; line < o.lines; line++) {
+                u64 a = describe(shared_address(s.rows + (first_line + line) * BUNDLE));
+                u64 b = describe(shared_address(s.ring + stage * s.stage_pieces));
+                if (tile == 0) barrier_wait(s.loaded + first_line + line, line_parity);
                 barrier_wait(s.full + stage, parity);
                 products_begin(sums);
 #pragma unroll
-                for (u32 step = 0; step < WIDTH; step += 2) product(sums, a + step, b + step, at + step > 0, T());
+                for (u32 step = 0; step < LINE_PIECES; step += 2) product(sums, a + step, b + step, line + step > 0, T());
                 products_end();
-                if (at > 0) {
+                if (line > 0) {
                     products_wait<1>(sums);
                     s.leave_stage(before);
-                    if (last && beside == 0) s.leave_line(line - 1, block + gridDim.x);
+                    if (last) s.leave_line(first_line + line - 1, block + gridDim.x);
                 }
                 before = stage;
                 if (++stage == o.ring) stage = 0, parity ^= 1;
@@ -379,7 +374,7 @@ static __device__ __forceinline__ void assign_hopper(unsigned char *room, const 
         DYNAMIC_SHARED_LINES(room);                                                                                        \
         HopperOperands o{rows, centroids, halves, spreads, widest, tolerance, n_rows, lines, n_tiles, ring, labels,         \
                          scores, unsure, n_unsure};                                                                        \
-        assign_hopper<T, GROUPS, PIECES_STAGE>(room, o);                                                                   \
+        assign_hopper<T, GROUPS>(room, o);                                                                   \
     }
 
 // The longer the rows, the fewer of them fit.

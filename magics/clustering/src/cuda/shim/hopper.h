@@ -86,10 +86,9 @@ inline void products_begin(float *) { __syncwarp(); }
 
 // The number at a line and a column of a matrix that a descriptor tells of. The swizzle XORs bits of the address itself.
 inline float shim_number(uint64_t matrix, unsigned line, unsigned column, float (*number)(uint16_t)) {
-    unsigned stride = (unsigned)(matrix >> 32 & 0x3fff) * 16, width = stride / 8;
-    if ((matrix >> 62) != (width == 128 ? 1u : 2u) || (width != 128 && width != 64)) shim::fail("no such swizzle");
-    unsigned at = (unsigned)(matrix & 0x3fff) * 16 + line / 8 * stride + line % 8 * width + column * 2;
-    at ^= (at >> 7 & (width / 16 - 1)) << 4;
+    if (matrix >> 62 != 1 || (matrix >> 32 & 0x3fff) != 1024 / 16) shim::fail("a matrix stands as no line of ours does");
+    unsigned at = (unsigned)(matrix & 0x3fff) * 16 + line * 128 + column * 2;
+    at ^= (at >> 7 & 7) << 4;
     uint16_t bits;
     std::memcpy(&bits, shim::block.dynamic + at, 2);
     return number(bits);

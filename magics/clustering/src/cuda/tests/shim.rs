@@ -12,7 +12,6 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 
 use super::super::engine::{Argument, Engine, Lane, Launch, Mark, Numbers, Place, Product};
 use super::super::error::CudaError;
-use super::super::hopper;
 
 type LaunchFn = unsafe extern "C" fn(
     *const c_char,
@@ -43,7 +42,6 @@ fn kernels() -> &'static Kernels {
                        -fno-strict-aliasing -ffp-contract=off";
         let status = Command::new("g++")
             .args(options.split_whitespace())
-            .arg(format!("-DPIECES_STAGE={}", hopper::STAGE_PIECES))
             .arg("-I")
             .arg(folder.join("shim"))
             .arg("-I")
