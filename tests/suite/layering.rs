@@ -11,10 +11,11 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("magics/llm", &[]),
     ("magics/clustering", &[]),
     ("magics/lanes", &[]),
-    ("magics/engine", &["lanes"]),
+    ("magics/card", &[]),
+    ("magics/engine", &["card", "lanes"]),
     ("magics/search", &[]),
     ("magics/models", &[]),
-    ("magics/generate", &["lanes"]),
+    ("magics/generate", &["card", "lanes"]),
     ("magics/worker", &["engine", "generate", "models"]),
     ("magics/cluster", &[]),
     (
@@ -59,11 +60,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("ra_ap_syntax::", &["kernel/src/language"]),
     (
         "libloading::",
-        &[
-            "magics/prelude",
-            "magics/clustering",
-            "magics/generate/src/model/cuda/tests",
-        ],
+        &["magics/prelude", "magics/clustering", "magics/card/src"],
     ),
     (
         "polars::",
@@ -82,7 +79,12 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("rusqlite::", &["kernel/src", "magics/llm"]),
     (
         "candle_core::",
-        &["magics/engine", "magics/clustering", "magics/generate"],
+        &[
+            "magics/card",
+            "magics/engine",
+            "magics/clustering",
+            "magics/generate",
+        ],
     ),
     ("axum::", &["magics/worker"]),
     ("kube::", &["magics/cluster"]),
@@ -91,11 +93,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("nvml_wrapper::", &["magics/catalog/src/gpu"]),
     (
         "cudarc::",
-        &[
-            "magics/clustering",
-            "magics/generate/src/model/cuda",
-            "tests/programs",
-        ],
+        &["magics/clustering", "magics/card/src", "tests/programs"],
     ),
     (
         "tokenizers::",

@@ -26,7 +26,7 @@ pub(crate) fn sources(folder: &Path) -> Vec<PathBuf> {
 }
 
 /// The folders that hold our own crates.
-pub(crate) const CRATES: [&str; 19] = [
+pub(crate) const CRATES: [&str; 20] = [
     "kernel",
     "magics/corpus",
     "magics/openie",
@@ -35,6 +35,7 @@ pub(crate) const CRATES: [&str; 19] = [
     "magics/llm",
     "magics/clustering",
     "magics/lanes",
+    "magics/card",
     "magics/engine",
     "magics/search",
     "magics/models",

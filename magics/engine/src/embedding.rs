@@ -18,16 +18,18 @@ mod weights;
 use std::fmt;
 use std::path::Path;
 
-use candle_core::Device;
 use clip::Clip;
 pub use info::{EncoderInfo, Family, Pooling};
+use rayon::prelude::*;
 use settings::{Kind, SentenceSettings, read_json};
 use share::{Counts, Portion, Space};
-use tokens::Tokens;
+use tokens::{Sequence, Tokens};
 use transformer::Transformer;
 use weights::Weights;
 
-use crate::compute::{Layers, open_card};
+#[cfg(feature = "cuda")]
+use crate::compute::open_card;
+use crate::compute::{GpuKernels, Layers, Place};
 use crate::error::EngineError;
 use crate::watch::Watch;
 
@@ -115,11 +117,17 @@ impl Encoder {
         })
     }
 
-    /// The same encoder, with its layers on the GPU of this number; an error where there is none that can be used.
+    /// The same encoder, on the GPU of this number; an error where there is none that can be used.
     ///
-    /// Its rows differ in the last bits from those of the processor, and may from one batch to another.
+    /// Its rows differ from those of the processor, and may in the last bits from one batch to another: products there
+    /// round their factors to 10 bits behind the point, which leaves cosines of 0.9999 and more to what the processor gives.
     pub fn on_gpu(self, number: usize) -> Result<Self, EngineError> {
-        let placed = open_card(number).and_then(|device| self.moved(&device));
+        self.on_gpu_by(number, GpuKernels::default())
+    }
+
+    /// As [`Self::on_gpu`], by these kernels.
+    pub fn on_gpu_by(self, number: usize, kernels: GpuKernels) -> Result<Self, EngineError> {
+        let placed = Place::open(number, kernels).and_then(|place| self.moved(&place));
         placed.map_err(|error| no_gpu(number, &error))
     }
 
@@ -129,11 +137,11 @@ impl Encoder {
         self.model.layers().give_back();
     }
 
-    /// The same encoder, with its layers on `device`.
-    fn moved(mut self, device: &Device) -> candle_core::Result<Self> {
+    /// The same encoder, with its layers elsewhere.
+    fn moved(mut self, place: &Place) -> candle_core::Result<Self> {
         match &mut self.model {
-            Model::Text(model) => model.layers.move_to(device)?,
-            Model::Clip(clip) => clip.move_to(device)?,
+            Model::Text(model) => model.move_to(place)?,
+            Model::Clip(clip) => clip.move_to(place)?,
         }
         self.info.n_bytes = self.model.n_bytes() as u64;
         Ok(self)
@@ -159,26 +167,44 @@ impl Encoder {
         watch: &dyn Watch,
     ) -> Result<Embeddings, EngineError> {
         let sizes = texts.iter().map(|text| self.tokens.estimate(text.as_ref()));
-        share::out(
+        let (portion, n_dims) = (self.model.portion(), self.info.n_dims);
+        let told = (watch, "texts");
+        if self.model.is_on_processor() {
+            return share::out(sizes, portion, n_dims, told, |range, rows, space| {
+                let read = texts[range]
+                    .iter()
+                    .map(|text| self.tokens.sequence(text.as_ref()));
+                let sequences = read.collect::<Result<Vec<_>, _>>()?;
+                let counts = self.encode_share(&sequences, rows, space, watch)?;
+                self.finish(rows);
+                Ok(counts)
+            });
+        }
+        // The card is given as much as keeps it busy, one share after the other; meanwhile the processor reads the next.
+        let mut found = share::in_turns(
             sizes,
-            self.model.portion(),
-            self.info.n_dims,
-            (watch, "texts"),
-            |range, rows, space| self.encode_share(&texts[range], rows, space, watch),
-        )
+            portion,
+            n_dims,
+            told,
+            |range| {
+                let read = texts[range]
+                    .par_iter()
+                    .map(|text| self.tokens.sequence(text.as_ref()));
+                read.collect::<Result<Vec<_>, _>>()
+            },
+            |sequences, rows, space| self.encode_share(&sequences, rows, space, watch),
+        )?;
+        self.finish_all(&mut found.values);
+        Ok(found)
     }
 
-    fn encode_share<T: AsRef<str>>(
+    fn encode_share(
         &self,
-        texts: &[T],
+        sequences: &[Sequence],
         rows: &mut [f32],
         space: &mut Space,
         watch: &dyn Watch,
     ) -> Result<Counts, EngineError> {
-        let sequences = texts
-            .iter()
-            .map(|text| self.tokens.sequence(text.as_ref()))
-            .collect::<Result<Vec<_>, _>>()?;
         let ids: Vec<&[u32]> = sequences.iter().map(|one| &one.ids[..]).collect();
         let mut rest = rows;
         for batch in share::batches(&ids, self.model.portion()) {
@@ -203,23 +229,13 @@ impl Encoder {
         let stop = || watch.cancelled();
         match &self.model {
             Model::Text(model) => {
-                model.run(batch, x, scratch, &stop)?;
-                let mut first = 0;
-                for (ids, row) in batch.iter().zip(rows.chunks_exact_mut(self.info.n_dims)) {
-                    let tokens = &x[first * row.len()..][..ids.len() * row.len()];
-                    match self.info.pooling {
-                        Pooling::Cls => row.copy_from_slice(&tokens[..row.len()]),
-                        _ => pool::mean(tokens, row),
-                    }
-                    first += ids.len();
-                }
+                model.vectors(batch, self.info.pooling, rows, (x, scratch), &stop)?;
             }
             Model::Clip(clip) => {
                 let end = self.tokens.after().first().copied();
                 clip.texts(batch, end, rows, (x, scratch), &stop)?;
             }
         }
-        self.finish(rows);
         Ok(())
     }
 
@@ -237,35 +253,65 @@ impl Encoder {
             });
         };
         let n_tokens = clip.pixels.n_patches() + 1;
-        share::out(
-            pictures.iter().map(|_| n_tokens),
-            // Most of the work is to decode them, which each core does for itself.
-            Portion::CORE,
-            self.info.n_dims,
-            (watch, "images"),
-            |range, rows, space| {
-                let Space {
-                    x,
-                    scratch,
-                    patches,
-                } = space;
-                let n = range.len();
-                patches.clear();
+        let sizes = pictures.iter().map(|_| n_tokens);
+        let (n_dims, told) = (self.info.n_dims, (watch, "images"));
+        let read = |number: usize, patches: &mut Vec<f32>| {
+            if watch.cancelled() {
+                return Err(EngineError::Cancelled);
+            }
+            let read = clip.pixels.read(pictures[number].as_ref(), patches);
+            read.map_err(|what| EngineError::Picture { number, what })
+        };
+        let counts = |rows: &[f32]| Counts {
+            n_tokens: (rows.len() / n_dims * n_tokens) as u64,
+            n_truncated: 0,
+        };
+        if self.model.is_on_processor() {
+            return share::out(sizes, Portion::CORE, n_dims, told, |range, rows, space| {
+                space.patches.clear();
                 for number in range {
-                    if watch.cancelled() {
-                        return Err(EngineError::Cancelled);
-                    }
-                    let read = clip.pixels.read(pictures[number].as_ref(), patches);
-                    read.map_err(|what| EngineError::Picture { number, what })?;
+                    read(number, &mut space.patches)?;
                 }
-                clip.images(patches, rows, (x, scratch), &|| watch.cancelled())?;
+                space.x.clear();
+                clip.embed(&space.patches, &mut space.x);
+                let Space { x, scratch, .. } = space;
+                clip.images(x, rows, scratch, &|| watch.cancelled())?;
                 self.finish(rows);
-                Ok(Counts {
-                    n_tokens: (n * n_tokens) as u64,
-                    n_truncated: 0,
-                })
+                Ok(counts(rows))
+            });
+        }
+        let mut found = share::in_turns(
+            sizes,
+            self.model.portion(),
+            n_dims,
+            told,
+            |range| {
+                // Most of the work is to decode them, which each core does for itself.
+                let one = |number: usize| {
+                    let (mut patches, mut x) = (Vec::new(), Vec::new());
+                    read(number, &mut patches)?;
+                    clip.embed(&patches, &mut x);
+                    Ok(x)
+                };
+                range
+                    .into_par_iter()
+                    .map(one)
+                    .collect::<Result<Vec<_>, _>>()
             },
-        )
+            |vectors, rows, space| {
+                let mut x = vectors.concat();
+                clip.images(&mut x, rows, &mut space.scratch, &|| watch.cancelled())?;
+                Ok(counts(rows))
+            },
+        )?;
+        self.finish_all(&mut found.values);
+        Ok(found)
+    }
+
+    /// As [`Self::finish`], by all threads.
+    fn finish_all(&self, values: &mut [f32]) {
+        let rows = values.par_chunks_mut((64 * self.info.n_dims).max(1));
+        rows.for_each(|rows| self.finish(rows));
     }
 
     fn finish(&self, rows: &mut [f32]) {
@@ -309,11 +355,15 @@ impl Model {
         }
     }
 
+    fn is_on_processor(&self) -> bool {
+        matches!(self.layers(), Layers::Processor(_))
+    }
+
     /// Tokens of texts that it reads together.
     fn portion(&self) -> Portion {
         match self.layers() {
             Layers::Processor(_) => Portion::CORE,
-            Layers::Device(_) => Portion::GPU,
+            layers => Portion::gpu(layers.width()),
         }
     }
 

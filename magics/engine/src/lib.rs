@@ -9,6 +9,7 @@ mod error;
 mod thumbnail;
 mod watch;
 
+pub use compute::GpuKernels;
 #[cfg(feature = "cuda")]
 pub use embedding::try_gpu;
 pub use embedding::{Embeddings, Encoder, EncoderInfo, Family, Pooling};

@@ -146,6 +146,18 @@ pub enum GenerateError {
     },
 }
 
+#[cfg(feature = "cuda")]
+impl GenerateError {
+    /// A card that cannot be used.
+    pub(crate) fn of_card(error: mlk8s_card::CardError) -> Self {
+        use mlk8s_card::CardError;
+        match error {
+            CardError::Missing { number, reason } => Self::Gpu { number, reason },
+            CardError::Kernels { reason } => Self::Model { reason },
+        }
+    }
+}
+
 /// Why a request is not taken.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum Refused {

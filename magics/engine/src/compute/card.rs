@@ -10,6 +10,7 @@ use candle_core::{
     cuda_backend::cudarc::driver::{DriverError, result, sys},
 };
 use candle_core::{Device, Result};
+use mlk8s_card::{Launcher, Program};
 
 /// Opens the GPU of this number; an error where there is none that can be used.
 pub(crate) fn open(number: usize) -> Result<Device> {
@@ -23,6 +24,25 @@ pub(crate) fn open(number: usize) -> Result<Device> {
         keep_memory(card);
     }
     Ok(device)
+}
+
+/// What runs a program on a device that was opened here: the GPU of this number.
+pub(crate) fn launcher(
+    device: &Device,
+    number: usize,
+    program: &Program,
+) -> Result<Box<dyn Launcher>> {
+    #[cfg(feature = "cuda")]
+    {
+        let card = mlk8s_card::Card::on(device, number, program);
+        let card = card.map_err(|error| candle_core::Error::Msg(error.to_string()))?;
+        Ok(Box::new(card))
+    }
+    #[cfg(not(feature = "cuda"))]
+    candle_core::bail!(
+        "no kernels run on GPU {number}, {device:?}: {:?}",
+        program.kernels
+    )
 }
 
 /// Gives memory of `device` that no batch uses back to other processes; the next batch has to ask for it again.

@@ -1,7 +1,8 @@
 //! Layers, wherever they compute.
 
-use candle_core::{Device, Error};
+use candle_core::Error;
 
+use super::fused::Fused;
 use super::stack::{Scratch, Stack, Stopped};
 use super::tensors::Tensors;
 
@@ -11,6 +12,8 @@ pub(crate) enum Layers {
     Processor(Stack),
     /// On a device, by candle's.
     Device(Tensors),
+    /// On a card, with all around them.
+    Card(Fused),
 }
 
 /// Why layers have not come to their end.
@@ -40,6 +43,7 @@ impl Layers {
         match self {
             Self::Processor(stack) => stack.width(),
             Self::Device(tensors) => tensors.width(),
+            Self::Card(tower) => tower.width(),
         }
     }
 
@@ -48,21 +52,32 @@ impl Layers {
         match self {
             Self::Processor(stack) => stack.n_bytes(),
             Self::Device(tensors) => tensors.n_bytes(),
+            Self::Card(tower) => tower.n_bytes(),
         }
     }
 
-    /// Moves them from the processor to `device`.
-    pub(crate) fn move_to(&mut self, device: &Device) -> Result<(), Error> {
-        if let Self::Processor(stack) = self {
-            *self = Self::Device(Tensors::new(stack, device)?);
+    /// The layers on the processor; none where they are elsewhere.
+    pub(crate) fn stack(&self) -> Option<&Stack> {
+        match self {
+            Self::Processor(stack) => Some(stack),
+            _ => None,
         }
-        Ok(())
+    }
+
+    /// The tower that they are a part of on a card.
+    pub(crate) fn tower(&self) -> Option<&Fused> {
+        match self {
+            Self::Card(tower) => Some(tower),
+            _ => None,
+        }
     }
 
     /// Gives memory of their device back that no batch uses.
     pub(crate) fn give_back(&self) {
-        if let Self::Device(tensors) = self {
-            tensors.give_back();
+        match self {
+            Self::Processor(_) => {}
+            Self::Device(tensors) => tensors.give_back(),
+            Self::Card(tower) => tower.give_back(),
         }
     }
 
@@ -77,6 +92,7 @@ impl Layers {
         match self {
             Self::Processor(stack) => Ok(stack.run(x, lengths, scratch, stop)?),
             Self::Device(tensors) => tensors.run(x, lengths, stop),
+            Self::Card(_) => Err(Halt::Failed("a tower on a card runs as a whole".to_owned())),
         }
     }
 }

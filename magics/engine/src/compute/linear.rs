@@ -63,7 +63,7 @@ impl Linear {
     }
 
     /// Values of one row of the input.
-    pub(super) fn n_in(&self) -> usize {
+    pub(crate) fn n_in(&self) -> usize {
         self.n_in
     }
 
@@ -79,6 +79,19 @@ impl Linear {
             }
         }
         weights
+    }
+
+    /// The weights as models store them, `n_out` × `n_in`, row by row.
+    pub(super) fn rows(&self) -> Vec<f32> {
+        let mut rows = vec![0.0; self.n_in * self.n_out];
+        for (out, row) in rows.chunks_exact_mut(self.n_in).enumerate() {
+            let panel = &self.panels[out / self.width * self.n_in * self.width..];
+            let column = panel[out % self.width..].iter().step_by(self.width);
+            row.iter_mut()
+                .zip(column)
+                .for_each(|(into, value)| *into = *value);
+        }
+        rows
     }
 
     /// What is added to each row of the result.

@@ -2,16 +2,15 @@
 
 use std::path::Path;
 
-use candle_core::Device;
 use serde::Deserialize;
 
 use super::pixels::Pixels;
 use super::settings::{read_json, unusable};
-use super::transformer::head_dim;
+use super::transformer::{firsts, head_dim};
 use super::weights::Weights;
 use crate::compute::{
-    Activation, Finish, Halt, Heads, Layer, LayerNorm, Layers, Linear, NormOrder, Scratch, Sight,
-    Stack,
+    Activation, Finish, Halt, Heads, Input, Layer, LayerNorm, Layers, Linear, NormOrder, Parts,
+    Place, Scratch, Sight, Stack, Wanted,
 };
 use crate::error::EngineError;
 
@@ -160,10 +159,10 @@ impl Clip {
         &self.text.layers
     }
 
-    /// Moves the layers of both towers to `device`.
-    pub(super) fn move_to(&mut self, device: &Device) -> candle_core::Result<()> {
-        self.text.layers.move_to(device)?;
-        self.image.layers.move_to(device)
+    /// Moves both towers from the processor to another place.
+    pub(super) fn move_to(&mut self, place: &Place) -> candle_core::Result<()> {
+        self.text.move_to(Some(&self.words), place)?;
+        self.image.move_to(None, place)
     }
 
     /// Values of one row.
@@ -197,6 +196,17 @@ impl Clip {
         (x, scratch): (&mut Vec<f32>, &mut Scratch),
         stop: &dyn Fn() -> bool,
     ) -> Result<(), Halt> {
+        let ends: Vec<u32> = sequences
+            .iter()
+            .zip(firsts(sequences))
+            .map(|(ids, first)| {
+                let place = ids.iter().position(|id| Some(*id) == end);
+                first + place.unwrap_or(ids.len() - 1) as u32
+            })
+            .collect();
+        if let Some(tower) = self.text.layers.tower() {
+            return tower.run(Input::Ids(sequences), Wanted::Tokens(&ends), rows, stop);
+        }
         let width = self.text.layers.width();
         x.clear();
         for ids in sequences {
@@ -207,31 +217,19 @@ impl Clip {
         }
         let lengths: Vec<usize> = sequences.iter().map(|ids| ids.len()).collect();
         self.text.layers.run(x, &lengths, scratch, stop)?;
-        let mut first = 0;
-        let mut ends = Vec::with_capacity(sequences.len());
-        for ids in sequences {
-            let place = ids.iter().position(|id| Some(*id) == end);
-            ends.push(first + place.unwrap_or(ids.len() - 1));
-            first += ids.len();
-        }
         self.text.project(x, &ends, rows);
         Ok(())
     }
 
-    /// One row an image; `patches` holds the pixels of each image's patches, one image after the other.
-    pub(super) fn images(
-        &self,
-        patches: &[f32],
-        rows: &mut [f32],
-        (x, scratch): (&mut Vec<f32>, &mut Scratch),
-        stop: &dyn Fn() -> bool,
-    ) -> Result<(), Halt> {
+    /// Appends what the layers read of some images: `patches` holds the pixels of each image's patches, one image after the
+    /// other.
+    pub(super) fn embed(&self, patches: &[f32], x: &mut Vec<f32>) {
         let width = self.image.layers.width();
         let n_patches = self.pixels.n_patches();
-        let n_images = rows.len() / self.n_dims();
-        let mut embedded = vec![0.0; n_images * n_patches * width];
+        let n_values = patches.len() / self.patches.n_in() * width;
+        let mut embedded = vec![0.0; n_values];
         self.patches.apply(patches, &mut embedded, Finish::Store);
-        x.clear();
+        let first = x.len();
         for image in embedded.chunks_exact(n_patches * width) {
             let start = x.len();
             x.extend_from_slice(&self.class);
@@ -240,10 +238,27 @@ impl Clip {
                 *value += position;
             }
         }
-        self.first_norm.apply(x);
+        self.first_norm.apply(&mut x[first..]);
+    }
+
+    /// One row an image, of what [`Self::embed`] gave, which is written over.
+    pub(super) fn images(
+        &self,
+        x: &mut [f32],
+        rows: &mut [f32],
+        scratch: &mut Scratch,
+        stop: &dyn Fn() -> bool,
+    ) -> Result<(), Halt> {
+        let n_patches = self.pixels.n_patches();
+        let n_images = rows.len() / self.n_dims();
         let lengths = vec![n_patches + 1; n_images];
+        let classes = (0..n_images).map(|i| (i * (n_patches + 1)) as u32);
+        let classes: Vec<u32> = classes.collect();
+        if let Some(tower) = self.image.layers.tower() {
+            let input = Input::Vectors(x, &lengths);
+            return tower.run(input, Wanted::Tokens(&classes), rows, stop);
+        }
         self.image.layers.run(x, &lengths, scratch, stop)?;
-        let classes: Vec<usize> = (0..n_images).map(|i| i * (n_patches + 1)).collect();
         self.image.project(x, &classes, rows);
         Ok(())
     }
@@ -255,12 +270,28 @@ impl Tower {
         4 * self.positions.len() + self.layers.n_bytes() + ends
     }
 
+    /// Moves the tower from the processor to another place, with the words that it reads.
+    fn move_to(&mut self, words: Option<&[f32]>, place: &Place) -> candle_core::Result<()> {
+        let Some(stack) = self.layers.stack() else {
+            return Ok(());
+        };
+        self.layers = place.layers(&Parts {
+            words,
+            positions: &self.positions,
+            norm: None,
+            stack,
+            last_norm: Some(&self.last_norm),
+            projection: Some(&self.projection),
+        })?;
+        Ok(())
+    }
+
     /// Takes the vectors of the given tokens to the common space.
-    fn project(&self, x: &[f32], tokens: &[usize], rows: &mut [f32]) {
+    fn project(&self, x: &[f32], tokens: &[u32], rows: &mut [f32]) {
         let width = self.layers.width();
         let mut chosen: Vec<f32> = Vec::with_capacity(tokens.len() * width);
         for token in tokens {
-            chosen.extend_from_slice(&x[token * width..][..width]);
+            chosen.extend_from_slice(&x[*token as usize * width..][..width]);
         }
         self.last_norm.apply(&mut chosen);
         self.projection.apply(&chosen, rows, Finish::Store);

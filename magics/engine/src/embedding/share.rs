@@ -25,11 +25,16 @@ impl Portion {
         least: 96,
         most: 512,
     };
-    /// For a GPU, which needs many to be busy, and does not hear of a wish to stop in between.
-    pub(super) const GPU: Self = Self {
-        least: 8192,
-        most: 8192,
-    };
+
+    /// For a GPU, which needs many to be busy, for vectors of `width` values: what they need there, a few hundred MiB, is
+    /// the same for all models.
+    pub(super) fn gpu(width: usize) -> Self {
+        let tokens = ((6 << 20) / width.max(1)).clamp(4096, 1 << 15);
+        Self {
+            least: tokens,
+            most: tokens,
+        }
+    }
 }
 
 /// Room for one batch, used again for the next.
@@ -95,6 +100,46 @@ pub(super) fn out(
         values,
         n_tokens: counts.iter().map(|one| one.n_tokens).sum(),
         n_truncated: counts.iter().map(|one| one.n_truncated).sum(),
+    })
+}
+
+/// Runs `work` over shares of items with the given sizes in tokens, one after the other, each filling its own rows, while
+/// other threads `prepare` the next.
+pub(super) fn in_turns<T: Send>(
+    sizes: impl ExactSizeIterator<Item = usize>,
+    portion: Portion,
+    n_dims: usize,
+    (watch, what): (&dyn Watch, &str),
+    prepare: impl Fn(Range<usize>) -> Result<T, EngineError> + Sync,
+    work: impl Fn(T, &mut [f32], &mut Space) -> Result<Counts, EngineError> + Sync,
+) -> Result<Embeddings, EngineError> {
+    let n_items = sizes.len();
+    let mut values = vec![0.0; n_items * n_dims];
+    let shares = with_rows(group(sizes, portion.most), &mut values, n_dims);
+    let ranges: Vec<Range<usize>> = shares.iter().map(|(range, _)| range.clone()).collect();
+    let prepared = |at: usize| ranges.get(at).cloned().map(&prepare).transpose();
+    let mut space = Space::default();
+    let mut counts = Counts::default();
+    let mut next = prepared(0)?;
+    for (at, (range, rows)) in shares.into_iter().enumerate() {
+        if watch.cancelled() {
+            return Err(EngineError::Cancelled);
+        }
+        let Some(ready) = next.take() else {
+            break;
+        };
+        let (done, ahead) = rayon::join(|| work(ready, rows, &mut space), || prepared(at + 1));
+        let done = done?;
+        counts.n_tokens += done.n_tokens;
+        counts.n_truncated += done.n_truncated;
+        next = ahead?;
+        watch.step(range.end, n_items, what);
+    }
+    Ok(Embeddings {
+        n_dims,
+        values,
+        n_tokens: counts.n_tokens,
+        n_truncated: counts.n_truncated,
     })
 }
 

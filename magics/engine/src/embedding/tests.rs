@@ -8,10 +8,10 @@ mod tiny;
 
 use std::sync::Mutex;
 
-use candle_core::Device;
 use tiny::Tiny;
 
 use super::Encoder;
+use crate::compute::{GpuKernels, rehearsal};
 use crate::watch::Watch;
 
 /// Notes every step, and asks to stop after some of them.
@@ -42,10 +42,13 @@ impl Watch for Notes {
     }
 }
 
-/// A model on the processor, and once more on tensors: what they compute, a GPU does too.
-fn both(tiny: &Tiny) -> [Encoder; 2] {
+/// A model on the processor, and elsewhere by candle's operations and by own kernels: what they compute, a GPU does too.
+fn everywhere(tiny: &Tiny) -> [Encoder; 3] {
     let load = || Encoder::load(tiny.path()).unwrap();
-    [load(), load().moved(&Device::Cpu).unwrap()]
+    let by = |kernels| load().moved(&rehearsal(kernels)).unwrap();
+    let own = by(GpuKernels::F32);
+    assert!(own.model.layers().tower().is_some(), "no own kernels");
+    [load(), by(GpuKernels::Candle), own]
 }
 
 /// The largest difference, in units of the largest number.

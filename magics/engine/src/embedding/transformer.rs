@@ -4,7 +4,8 @@ use std::path::Path;
 
 use super::settings::unusable;
 use super::weights::Weights;
-use crate::compute::{Halt, LayerNorm, Layers, Scratch};
+use super::{Pooling, pool};
+use crate::compute::{Halt, Input, LayerNorm, Layers, Parts, Place, Scratch, Wanted};
 use crate::error::EngineError;
 
 /// Positions at most: settings that say more are damaged, and the angles of rotary positions would fill the memory.
@@ -44,6 +45,52 @@ impl Transformer {
         4 * tables + norms.map(LayerNorm::n_bytes).sum::<usize>() + self.layers.n_bytes()
     }
 
+    /// Moves all but the tokenizer from the processor to another place.
+    pub(super) fn move_to(&mut self, place: &Place) -> candle_core::Result<()> {
+        let Some(stack) = self.layers.stack() else {
+            return Ok(());
+        };
+        self.layers = place.layers(&Parts {
+            words: Some(&self.words),
+            positions: &self.positions,
+            norm: Some(&self.norm),
+            stack,
+            last_norm: self.last_norm.as_ref(),
+            projection: None,
+        })?;
+        Ok(())
+    }
+
+    /// One row a sequence, none of which is empty.
+    pub(super) fn vectors(
+        &self,
+        sequences: &[&[u32]],
+        pooling: Pooling,
+        rows: &mut [f32],
+        (x, scratch): (&mut Vec<f32>, &mut Scratch),
+        stop: &dyn Fn() -> bool,
+    ) -> Result<(), Halt> {
+        if let Some(tower) = self.layers.tower() {
+            let firsts = firsts(sequences);
+            let wanted = match pooling {
+                Pooling::Cls => Wanted::Tokens(&firsts),
+                _ => Wanted::Mean,
+            };
+            return tower.run(Input::Ids(sequences), wanted, rows, stop);
+        }
+        self.run(sequences, x, scratch, stop)?;
+        let mut first = 0;
+        for (ids, row) in sequences.iter().zip(rows.chunks_exact_mut(self.width())) {
+            let tokens = &x[first * row.len()..][..ids.len() * row.len()];
+            match pooling {
+                Pooling::Cls => row.copy_from_slice(&tokens[..row.len()]),
+                _ => pool::mean(tokens, row),
+            }
+            first += ids.len();
+        }
+        Ok(())
+    }
+
     /// The last layer's vectors of all tokens, one sequence after the other, into `x`.
     pub(super) fn run(
         &self,
@@ -71,6 +118,16 @@ impl Transformer {
         }
         Ok(())
     }
+}
+
+/// Where sequences begin that stand one after the other.
+pub(super) fn firsts(sequences: &[&[u32]]) -> Vec<u32> {
+    let mut first = 0;
+    let begin = |ids: &&[u32]| {
+        first += ids.len() as u32;
+        first - ids.len() as u32
+    };
+    sequences.iter().map(begin).collect()
 }
 
 /// The first of some prefixes under which the file has the tensor `name`; none if there is no such.

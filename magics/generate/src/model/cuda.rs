@@ -5,16 +5,9 @@
 //! sources, built for the processor, so that the whole decoder is checked without a card.
 
 mod attention;
-#[cfg(feature = "cuda")]
-mod card;
-#[cfg(feature = "cuda")]
-mod compile;
 mod decoder;
-mod launch;
 mod layer;
 mod matrix;
-#[cfg(feature = "cuda")]
-mod pinned;
 mod plan;
 mod reader;
 mod source;
@@ -22,7 +15,7 @@ mod source;
 pub(super) mod tests;
 
 #[cfg(feature = "cuda")]
-pub use card::gpu;
+use mlk8s_card::Card;
 
 #[cfg(feature = "cuda")]
 use super::Precision;
@@ -44,7 +37,7 @@ pub(super) fn load(
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Decoder, GenerateError> {
     let program = Decoder::program(&description, precision)?;
-    let card = card::Card::open(number, &program)?;
+    let card = Card::open(number, &program).map_err(GenerateError::of_card)?;
     let device = card.device();
     Decoder::new(
         description,
@@ -54,4 +47,11 @@ pub(super) fn load(
         &device,
         progress,
     )
+}
+
+/// What the GPU of this number is called, with its compute capability and memory; an error where there is none that can be
+/// used.
+#[cfg(feature = "cuda")]
+pub fn gpu(number: usize) -> Result<String, GenerateError> {
+    mlk8s_card::gpu(number).map_err(GenerateError::of_card)
 }

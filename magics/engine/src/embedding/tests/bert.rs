@@ -7,7 +7,7 @@ use expect_test::{Expect, expect};
 
 use super::plain::{self, Names, Tower};
 use super::tiny::{self, HEADS, LAYERS, Tiny};
-use super::{Notes, both, difference, unit};
+use super::{Notes, difference, everywhere, unit};
 use crate::{Encoder, EngineError, Family, Pooling, Unwatched};
 
 fn tower<'a>(tiny: &'a Tiny, prefix: &str) -> Tower<'a> {
@@ -63,7 +63,7 @@ fn plain(tiny: &Tiny, prefix: &str, text: &str, first: u32) -> Tensor {
 #[test]
 fn agrees_with_plain_operations() {
     let tiny = Tiny::bert("", "bert");
-    for encoder in both(&tiny) {
+    for encoder in everywhere(&tiny) {
         assert_eq!(encoder.info().pooling, Pooling::Mean);
         let texts = tiny::texts();
         let found = encoder.encode(&texts, &Unwatched).unwrap();
@@ -83,7 +83,7 @@ fn roberta_counts_positions_after_padding() {
             {"path": "2_Normalize", "type": "m.Normalize"}]"#,
     );
     tiny.write("pool/config.json", r#"{"pooling_mode_cls_token": true}"#);
-    for encoder in both(&tiny) {
+    for encoder in everywhere(&tiny) {
         let info = encoder.info();
         assert_eq!(
             (info.family, info.pooling, info.max_tokens, info.normalised),

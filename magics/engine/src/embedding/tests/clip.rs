@@ -10,7 +10,7 @@ use tokenizers::processors::bert::BertProcessing;
 
 use super::plain::{self, Names, Tower};
 use super::tiny::{HEADS, INNER, LAYERS, POSITIONS, Tiny, WIDTH, n_words, texts};
-use super::{Notes, both, difference, unit};
+use super::{Notes, difference, everywhere, unit};
 use crate::{Encoder, EngineError, Family, Pooling, Unwatched};
 
 const SIDE: usize = 12;
@@ -184,7 +184,7 @@ fn plain_image(tiny: &Tiny, image: &RgbImage) -> candle_core::Result<Vec<f32>> {
 #[test]
 fn texts_agree_with_plain_operations() {
     let tiny = clip();
-    for encoder in both(&tiny) {
+    for encoder in everywhere(&tiny) {
         let info = encoder.info();
         assert_eq!(
             (info.family, info.pooling, info.n_dims, info.images),
@@ -216,7 +216,7 @@ fn images_agree_with_plain_operations() {
     for (image, file) in images.iter().zip(&files) {
         image.save(file).unwrap();
     }
-    for encoder in both(&tiny) {
+    for encoder in everywhere(&tiny) {
         let notes = Notes::stop_after(usize::MAX);
         let found = encoder.encode_pictures(&read(&files), &notes).unwrap();
         assert_eq!(found.n_tokens, 50);

@@ -15,13 +15,13 @@ use serde_json::{Map, Value, json};
 use super::super::{Encoder, Model};
 use super::plain::Tensors;
 use super::tiny::Tiny;
-use super::{both, difference, unit};
+use super::{difference, everywhere, unit};
 use crate::compute::Scratch;
 use crate::{EngineError, Pooling, Unwatched};
 
 /// Width and heads are chosen so that neither halves of heads nor the inner layer fill whole vectors.
 const WIDTH: usize = 40;
-const HEADS: usize = 4;
+const HEADS: usize = 5;
 const INNER: usize = 52;
 const POSITIONS: usize = 320;
 
@@ -106,16 +106,19 @@ fn compare(encoder: &Encoder, oracle: impl Fn(&Tensor) -> candle_core::Result<Te
         panic!("{encoder:?} is no encoder of texts")
     };
     let packed: Vec<&[u32]> = ids.iter().map(|ids| &ids[..]).collect();
-    let mut x = Vec::new();
-    model
-        .run(&packed, &mut x, &mut Scratch::default(), &|| false)
-        .unwrap();
-    let mut rest = &x[..];
-    for (ids, wanted) in ids.iter().zip(&wanted) {
-        let (found, after) = rest.split_at(ids.len() * WIDTH);
-        let error = difference(found, &wanted.concat());
-        assert!(error < 1e-5, "{} tokens: {error:e}", ids.len());
-        rest = after;
+    // A tower on a card keeps the vectors of tokens there.
+    if model.layers.tower().is_none() {
+        let mut x = Vec::new();
+        model
+            .run(&packed, &mut x, &mut Scratch::default(), &|| false)
+            .unwrap();
+        let mut rest = &x[..];
+        for (ids, wanted) in ids.iter().zip(&wanted) {
+            let (found, after) = rest.split_at(ids.len() * WIDTH);
+            let error = difference(found, &wanted.concat());
+            assert!(error < 1e-5, "{} tokens: {error:e}", ids.len());
+            rest = after;
+        }
     }
     let found = encoder.encode(&texts(), &Unwatched).unwrap();
     assert_eq!(found.n_tokens, LENGTHS.iter().sum::<usize>() as u64);

@@ -10,7 +10,7 @@ use super::plain::Tensors;
 
 /// Width and heads are chosen so that neither fills whole vectors.
 pub(super) const WIDTH: usize = 40;
-pub(super) const HEADS: usize = 4;
+pub(super) const HEADS: usize = 5;
 pub(super) const INNER: usize = 72;
 pub(super) const LAYERS: usize = 2;
 pub(super) const POSITIONS: usize = 48;

@@ -26,11 +26,9 @@ const N_SEQUENCES: usize = 5;
 
 /// A way to keep numbers, how the processor keeps them for comparison, and by what the worst row and the row in the middle
 /// may be off, relative to the row's largest logit.
-const KINDS: [(&str, Precision, Precision, f32, f32); 4] = [
+const KINDS: [(&str, Precision, Precision, f32, f32); 2] = [
     ("f32", Precision::F32, Precision::F32, 1e-4, 1e-4),
     ("bf16", Precision::Stored, Precision::Stored, 0.1, 0.02),
-    ("q8_0", Precision::Q8_0, Precision::Q8_0, 0.1, 0.03),
-    ("q4k", Precision::Q4K, Precision::Q4K, 0.15, 0.04),
 ];
 
 /// Checks all families; says whether everything is as it must be.
@@ -69,7 +67,8 @@ fn families_in(folder: &Path, device: Device, out: &mut dyn Write) -> Result<boo
     Ok(good)
 }
 
-fn decoder(
+/// A decoder of a folder, with a cache for all steps.
+pub(crate) fn decoder(
     folder: &Path,
     precision: Precision,
     device: Device,
@@ -93,16 +92,27 @@ fn errors(
     on_processor: Precision,
 ) -> Result<Vec<f32>, Failure> {
     let mut processor = decoder(folder, on_processor, Device::Cpu)?;
-    let mut errors = Vec::new();
+    let found = logits(card.as_mut(), model)?;
+    off(&found, &logits(processor.as_mut(), model)?, model)
+}
+
+/// The logits of all rows of all steps, one after the other.
+pub(crate) fn logits(decoder: &mut dyn Forward, model: &Model) -> Result<Vec<f32>, Failure> {
+    let mut all = Vec::new();
     for batch in batches(model.vocabulary() as u32) {
-        let (found, wanted) = (card.forward(&batch)?, processor.forward(&batch)?);
-        if found.len() != wanted.len() {
-            return Err(format!("{} logits, not {}", found.len(), wanted.len()).into());
-        }
-        let rows = found.chunks(model.vocabulary());
-        errors.extend(rows.zip(wanted.chunks(model.vocabulary())).map(difference));
+        all.extend(decoder.forward(&batch)?);
     }
-    Ok(errors)
+    Ok(all)
+}
+
+/// By what rows are off, relative to the largest logit of each.
+pub(crate) fn off(found: &[f32], wanted: &[f32], model: &Model) -> Result<Vec<f32>, Failure> {
+    if found.len() != wanted.len() {
+        return Err(format!("{} logits, not {}", found.len(), wanted.len()).into());
+    }
+    let rows = found.chunks(model.vocabulary());
+    let pairs = rows.zip(wanted.chunks(model.vocabulary()));
+    Ok(pairs.map(difference).collect())
 }
 
 /// What is no number is infinitely far off.

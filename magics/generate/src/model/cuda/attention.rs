@@ -1,8 +1,8 @@
 //! Attention of a step: which kernel runs on which rows.
 
 use candle_core::{DType, Result, Tensor};
+use mlk8s_card::{Argument, Launch, Launcher, room};
 
-use super::launch::{Argument, Launch, Launcher, room};
 use super::plan::{Plan, Spread};
 use super::source;
 use crate::forward::PAGE;

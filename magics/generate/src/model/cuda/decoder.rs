@@ -1,9 +1,9 @@
 //! The decoder on a card: one step over packed rows, a handful of launches a layer, one copy back at its end.
 
 use candle_core::{DType, Device, Result, Tensor};
+use mlk8s_card::{Argument, Launch, Launcher, room};
 
 use super::attention::{Angles, Cache, Heads};
-use super::launch::{Argument, Launch, Launcher, room};
 use super::layer::{Layer, Norm, Step, threads};
 use super::matrix::{Matrix, failed, first_line, is_shortage};
 use super::plan::Tables;
@@ -109,7 +109,7 @@ impl Decoder {
     pub(super) fn program(
         description: &Description,
         precision: Precision,
-    ) -> std::result::Result<source::Program, GenerateError> {
+    ) -> std::result::Result<mlk8s_card::Program, GenerateError> {
         suits(description)?;
         let group = description.n_heads / description.n_kv_heads;
         Ok(source::program(
@@ -295,11 +295,11 @@ fn tables(reader: &mut Reader<'_>) -> std::result::Result<(Tensor, Option<Matrix
     let table = reader.dense(std::slice::from_ref(&embedding))?;
     if !reader.description.tied {
         let head = take(reader.source, Weight::Head, 0, &size)?;
-        return Ok((table, Some(reader.matrix(&head)?)));
+        return Ok((table, Some(reader.head(&head)?)));
     }
     let quantised = super::matrix::format(&embedding, reader.precision).is_some();
     let head = if quantised {
-        Some(reader.matrix(&embedding)?)
+        Some(reader.head(&embedding)?)
     } else {
         None
     };

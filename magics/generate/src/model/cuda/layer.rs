@@ -1,9 +1,9 @@
 //! The weights of one layer, and what it does to the rows of a step.
 
 use candle_core::{DType, Result, Tensor};
+use mlk8s_card::{Argument, Launch, Launcher, room};
 
 use super::attention::{Angles, Cache, Heads, Placing, Projections, Sums};
-use super::launch::{Argument, Launch, Launcher, room};
 use super::matrix::Matrix;
 use super::plan::Plan;
 use super::source;

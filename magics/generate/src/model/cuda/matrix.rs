@@ -1,13 +1,18 @@
 //! Weights on the device: dense or quantised matrices.
 
+#[cfg(not(test))]
+use candle_core::Module;
 use candle_core::quantized::{GgmlDType, QMatMul, QStorage, QTensor};
-use candle_core::{DType, Device, Module, Result, Tensor};
+use candle_core::{DType, Device, Result, Tensor};
 use half::bf16;
 use rayon::prelude::*;
 
 use crate::error::GenerateError;
 use crate::model::Precision;
 use crate::model::weights::{self, Stored, model};
+
+#[cfg(test)]
+mod emulated;
 
 /// Values that are quantised at a time.
 const PIECE: usize = 1 << 20;
@@ -44,7 +49,10 @@ impl Matrix {
     pub(super) fn product(&self, x: &Tensor) -> Result<Tensor> {
         match self {
             Self::Dense(matrix) => x.matmul(&matrix.t()?),
+            #[cfg(test)]
+            Self::Quantised { product, .. } => emulated::product(product, x),
             // Where the kernels give another type than they were given, which is theirs to choose.
+            #[cfg(not(test))]
             Self::Quantised { product, .. } => product.forward(x)?.to_dtype(x.dtype()),
         }
     }
@@ -96,6 +104,20 @@ pub(super) fn format(tensor: &weights::Tensor<'_>, precision: Precision) -> Opti
         (Precision::Q8_0, _) => whole(GgmlDType::Q8_0),
         (Precision::Q4K, _) => whole(GgmlDType::Q4K).or_else(|| whole(GgmlDType::Q8_0)),
         (Precision::Stored, _) => None,
+    }
+}
+
+/// The same for the head: with four bits its rows get six, as on the processor.
+pub(super) fn head_format(tensor: &weights::Tensor<'_>, precision: Precision) -> Option<GgmlDType> {
+    let k = tensor.shape.last().copied().unwrap_or(0);
+    match (precision, tensor.stored) {
+        (Precision::Q4K, stored)
+            if !matches!(stored, Stored::Quantised(_))
+                && k.is_multiple_of(GgmlDType::Q6K.block_size()) =>
+        {
+            Some(GgmlDType::Q6K)
+        }
+        _ => format(tensor, precision),
     }
 }
 

@@ -1,5 +1,6 @@
 //! The weights of a model, read and sent to the device one after the other.
 
+use candle_core::quantized::GgmlDType;
 use candle_core::{DType, Device, Tensor};
 
 use super::attention::Heads;
@@ -70,7 +71,20 @@ impl Reader<'_> {
 
     /// A matrix in the format that was asked for.
     pub(super) fn matrix(&mut self, tensor: &weights::Tensor<'_>) -> Result<Matrix, GenerateError> {
-        match matrix::format(tensor, self.precision) {
+        self.matrix_as(tensor, matrix::format(tensor, self.precision))
+    }
+
+    /// The head, in the format that was asked for.
+    pub(super) fn head(&mut self, tensor: &weights::Tensor<'_>) -> Result<Matrix, GenerateError> {
+        self.matrix_as(tensor, matrix::head_format(tensor, self.precision))
+    }
+
+    fn matrix_as(
+        &mut self,
+        tensor: &weights::Tensor<'_>,
+        format: Option<GgmlDType>,
+    ) -> Result<Matrix, GenerateError> {
+        match format {
             None => Ok(Matrix::Dense(self.dense(std::slice::from_ref(tensor))?)),
             Some(format) => {
                 let quantised = matrix::quantised(tensor, format, self.device)?;

@@ -1,10 +1,11 @@
 //! The kernels, and which of them a model needs.
 
 use candle_core::DType;
+use mlk8s_card::{BASE, Large, Program};
 
 /// The sources, in the order in which they build on each other.
 const PARTS: [(&str, &str); 5] = [
-    ("base.cu", include_str!("kernels/base.cu")),
+    BASE,
     ("rows.cu", include_str!("kernels/rows.cu")),
     ("heads.cu", include_str!("kernels/heads.cu")),
     ("attend.cu", include_str!("kernels/attend.cu")),
@@ -29,25 +30,6 @@ const KERNELS: [&str; 12] = [
 const TILES: [usize; 5] = [16, 64, 96, 128, 256];
 /// Query heads that a block of the kernel for single rows takes at most.
 const MOST_HEADS: usize = 8;
-
-/// Kernels of one model.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Program {
-    /// CUDA C; `#line` keeps the messages of the compiler true.
-    pub(super) text: String,
-    /// The names of its kernels.
-    pub(super) kernels: Vec<String>,
-    /// Those that want more shared memory than others, and how much.
-    pub(super) large: Option<Tiles>,
-}
-
-/// The kernel for many rows.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Tiles {
-    pub(super) kernel: String,
-    /// Bytes of dynamic shared memory: the queries, and two pages of keys and padded values.
-    pub(super) shared: usize,
-}
 
 /// What an element is called in the names of kernels.
 pub(super) fn element(dtype: DType) -> &'static str {
@@ -75,10 +57,10 @@ fn of_lane(dim: usize) -> usize {
 }
 
 /// The kernel for many rows, where there is one.
-pub(super) fn tiles(dtype: DType, dim: usize) -> Option<Tiles> {
+pub(super) fn tiles(dtype: DType, dim: usize) -> Option<Large> {
     (dtype == DType::BF16 && TILES.contains(&dim)).then(|| {
         let (row, page) = (dim / 8, crate::forward::PAGE);
-        Tiles {
+        Large {
             kernel: format!("tiles_{dim}"),
             shared: 16 * (64 * (row + 1) + 2 * page * (row + row + 1)),
         }
@@ -87,22 +69,16 @@ pub(super) fn tiles(dtype: DType, dim: usize) -> Option<Tiles> {
 
 /// The kernels of a model with such elements and heads.
 pub(super) fn program(dtype: DType, dim: usize, group: usize) -> Program {
-    let mut parts: Vec<String> = PARTS
-        .into_iter()
-        .map(|(name, text)| format!("#line 1 \"{name}\"\n{text}"))
-        .collect();
     let (element, lanes, heads) = (element(dtype), of_lane(dim), heads_of_block(group));
-    parts.push(format!("ATTEND({element}, {lanes}, {heads})\n"));
+    let mut own = format!("ATTEND({element}, {lanes}, {heads})\n");
     let mut kernels: Vec<String> = KERNELS.map(str::to_owned).to_vec();
     kernels.push(attend(dtype, dim, group));
     let large = tiles(dtype, dim);
     if let Some(tiles) = &large {
-        parts.push(format!("TILES({dim})\n"));
+        own.push_str(&format!("TILES({dim})\n"));
         kernels.push(tiles.kernel.clone());
     }
-    Program {
-        text: parts.join("\n"),
-        kernels,
-        large,
-    }
+    let mut parts = PARTS.to_vec();
+    parts.push(("model.cu", &own));
+    Program::new(&parts, kernels, large)
 }

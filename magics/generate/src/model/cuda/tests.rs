@@ -2,12 +2,12 @@
 
 mod compile;
 mod kernels;
-mod shim;
 mod whole;
 
 use std::path::Path;
 
 use candle_core::Device;
+use mlk8s_card::{Shim, Sources};
 
 use super::Decoder;
 use crate::error::GenerateError;
@@ -15,16 +15,18 @@ use crate::model::gguf::Gguf;
 use crate::model::safetensors::Shards;
 use crate::model::{Precision, config, gguf_config};
 
+/// The kernels, for the processor.
+static KERNELS: Sources = Sources::new(
+    concat!(env!("CARGO_MANIFEST_DIR"), "/src/model/cuda/shim/shim.cpp"),
+    concat!(env!("CARGO_MANIFEST_DIR"), "/src/model/cuda/kernels"),
+);
+
 /// The decoder of a directory.
 pub(in crate::model) fn from_dir(dir: &Path, precision: Precision) -> Decoder {
-    try_decoder(dir, precision, shim::Shim::default()).unwrap()
+    try_decoder(dir, precision, Shim::of(&KERNELS)).unwrap()
 }
 
-fn try_decoder(
-    dir: &Path,
-    precision: Precision,
-    launcher: shim::Shim,
-) -> Result<Decoder, GenerateError> {
+fn try_decoder(dir: &Path, precision: Precision, launcher: Shim) -> Result<Decoder, GenerateError> {
     let config = std::fs::read_to_string(dir.join("config.json")).unwrap();
     let description = config::describe(&config, None)?;
     let shards = Shards::open(dir, &description)?;
@@ -43,7 +45,7 @@ fn try_decoder(
 fn from_gguf(path: &Path, precision: Precision) -> Decoder {
     let gguf = Gguf::open(path).unwrap();
     let description = gguf_config::describe(&gguf, None).unwrap();
-    let launcher = Box::new(shim::Shim::default());
+    let launcher = Box::new(Shim::of(&KERNELS));
     Decoder::new(
         description,
         &gguf,

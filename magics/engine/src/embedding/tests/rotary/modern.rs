@@ -6,7 +6,7 @@ use expect_test::{Expect, expect};
 use serde_json::{Value, json};
 
 use super::{
-    HEADS, INNER, POSITIONS, Tiny, WIDTH, both, builder, compare, describe, pool, refused,
+    HEADS, INNER, POSITIONS, Tiny, WIDTH, builder, compare, describe, everywhere, pool, refused,
 };
 use super::{settings, texts, with};
 use crate::{Encoder, Family, Pooling, Unwatched};
@@ -54,7 +54,7 @@ fn agrees(tiny: &Tiny) {
         (format!("model.{rest}"), tensor.clone())
     });
     let oracle = ModernBert::load(builder(named.collect()), &settings(tiny.path())).unwrap();
-    for encoder in both(tiny) {
+    for encoder in everywhere(tiny) {
         compare(&encoder, |ids| {
             oracle.forward(ids, &ids.ones_like()?.to_dtype(DType::F32)?)
         });

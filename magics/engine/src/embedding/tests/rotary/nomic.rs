@@ -5,7 +5,7 @@ use expect_test::{Expect, expect};
 use serde_json::{Value, json};
 
 use super::{
-    HEADS, INNER, POSITIONS, Tiny, WIDTH, both, builder, compare, describe, pool, refused,
+    HEADS, INNER, POSITIONS, Tiny, WIDTH, builder, compare, describe, everywhere, pool, refused,
 };
 use super::{settings, texts, with};
 use crate::{Encoder, Family, Pooling, Unwatched};
@@ -63,7 +63,7 @@ fn tiny(prefix: &str, config: &Value) -> Tiny {
 fn agrees(tiny: &Tiny) {
     let oracle = NomicBertModel::load(builder(tiny.tensors.clone()), &settings(tiny.path()));
     let oracle = oracle.unwrap();
-    for encoder in both(tiny) {
+    for encoder in everywhere(tiny) {
         compare(&encoder, |ids| oracle.forward(ids, None, None));
     }
 }

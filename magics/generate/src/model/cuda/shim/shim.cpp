@@ -1,4 +1,4 @@
-// The kernels as a library for the processor: `shim_launch` takes what the CUDA driver's launch takes.
+// The decoder's kernels as a library for the processor.
 #include "shim.h"
 
 #include "base.cu"
@@ -21,12 +21,6 @@ TILES(256)
 
 namespace {
 
-struct Kernel {
-    const char *name;
-    void (*body)(void *);
-};
-
-#define KERNEL(name) {#name, [](void *arguments) { shim::call_all(name, (void **)arguments); }}
 #define BOTH(name) KERNEL(name##_f32), KERNEL(name##_bf16)
 #define ATTEND_KERNELS(T, E) \
     KERNEL(attend_##T##_##E##_1), KERNEL(attend_##T##_##E##_2), KERNEL(attend_##T##_##E##_4), KERNEL(attend_##T##_##E##_8)
@@ -40,21 +34,4 @@ const Kernel KERNELS[] = {
 
 } // namespace
 
-extern "C" void *shim_allocate(size_t bytes) { return shim::allocate(bytes); }
-
-extern "C" void shim_release(void *start, size_t bytes) { shim::release(start, bytes); }
-
-// 0, or 1 where no kernel has this name. One caller at a time.
-extern "C" int shim_launch(const char *name, unsigned gx, unsigned gy, unsigned threads, unsigned shared, void **arguments,
-                           unsigned order) {
-    for (const Kernel &kernel : KERNELS) {
-        if (std::strcmp(kernel.name, name)) continue;
-        shim::block.body = kernel.body;
-        shim::block.arguments = arguments;
-        shim::block.order = order;
-        shim::block.dice = order;
-        shim::run_grid(gx, gy, threads, shared);
-        return 0;
-    }
-    return 1;
-}
+#include "library.h"

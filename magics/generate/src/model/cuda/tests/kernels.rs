@@ -1,8 +1,9 @@
 //! Attention alone, against the plain sum, over paged caches in any order of pages.
 
 use candle_core::{DType, Device, Tensor};
+use mlk8s_card::Shim;
 
-use super::shim::Shim;
+use super::KERNELS;
 use crate::forward::{Batch, PAGE, Part};
 use crate::model::cuda::attention::{Cache, Heads};
 use crate::model::cuda::plan::Tables;
@@ -107,7 +108,7 @@ impl Case {
         let launcher = Shim {
             n_processors: self.n_processors,
             order: self.order.into(),
-            ..Shim::default()
+            ..Shim::of(&KERNELS)
         };
         let spread = self.heads.spread(self.dtype, self.n_processors);
         let plan = Tables::new(batch, spread).send(&Device::Cpu).unwrap();

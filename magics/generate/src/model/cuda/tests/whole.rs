@@ -1,10 +1,10 @@
 //! Whole models beside their logits in single precision: rounded and quantised weights, memory, bad batches.
 
 use candle_core::quantized::GgmlDType;
+use mlk8s_card::Shim;
 use serde_json::{Value, json};
 
-use super::shim::Shim;
-use super::{Decoder, from_dir, from_gguf, try_decoder};
+use super::{Decoder, KERNELS, from_dir, from_gguf, try_decoder};
 use crate::error::GenerateError;
 use crate::forward::{Batch, Forward};
 use crate::model::Precision;
@@ -145,7 +145,7 @@ fn a_cache_that_does_not_fit_is_refused_with_numbers() {
     let (dir, model) = small();
     let launcher = Shim {
         memory: Some((1000 * 32 * model.shape().bytes_per_token) as u64),
-        ..Shim::default()
+        ..Shim::of(&KERNELS)
     };
     let mut model = try_decoder(dir.path(), Precision::F32, launcher).unwrap();
     let error = model.reserve(1000).unwrap_err();
@@ -199,7 +199,7 @@ fn wrong_batches_are_refused() {
 fn heads_that_no_kernel_takes_are_refused() {
     let tiny = Tiny::new(config("llama", &json!({ "head_dim": 12 })), 3);
     let dir = tiny.write();
-    let error = try_decoder(dir.path(), Precision::F32, Shim::default())
+    let error = try_decoder(dir.path(), Precision::F32, Shim::of(&KERNELS))
         .err()
         .unwrap();
     assert!(error.to_string().contains("heads of 12 values"), "{error}");

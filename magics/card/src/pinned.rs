@@ -1,4 +1,4 @@
-//! Page-locked memory through which the logits of a step leave the card.
+//! Page-locked memory through which results leave the card.
 //!
 //! The driver copies into other memory by way of a small buffer of its own, with one thread, and memory that is new has to
 //! be mapped page by page besides: more than half a millisecond for one row of a large vocabulary.
@@ -17,7 +17,7 @@ const PIECE: usize = 1 << 17;
 
 /// A buffer that grows to what steps ask for, and stays.
 #[derive(Debug)]
-pub(super) struct Pinned {
+pub(crate) struct Pinned {
     context: Arc<CudaContext>,
     /// Where it begins; a number, as whoever holds the buffer may be sent to another thread. 0 while there is none.
     start: usize,
@@ -25,16 +25,20 @@ pub(super) struct Pinned {
     len: usize,
     /// Whether the system has refused to lock memory.
     refused: bool,
+    /// Whether many threads copy from it.
+    many: bool,
 }
 
 impl Pinned {
-    /// None yet, for copies from cards of this context.
-    pub(super) fn new(context: &Arc<CudaContext>) -> Self {
+    /// None yet, for copies from cards of this context; with `many`, all threads of the pool share them, and the caller must
+    /// not hold what others in the pool wait for.
+    pub(crate) fn new(context: &Arc<CudaContext>, many: bool) -> Self {
         Self {
             context: Arc::clone(context),
             start: 0,
             len: 0,
             refused: false,
+            many,
         }
     }
 
@@ -42,7 +46,7 @@ impl Pinned {
     ///
     /// # Safety
     /// From `address` on there are `into.len()` numbers in single precision, which live until this returns.
-    pub(super) unsafe fn read(
+    pub(crate) unsafe fn read(
         &mut self,
         stream: &CudaStream,
         address: u64,
@@ -64,7 +68,11 @@ impl Pinned {
             unsafe { result::memcpy_dtoh_async(buffer, from, stream.cu_stream())? };
             stream.synchronize()?;
             from += size_of_val(part) as u64;
-            copy(buffer, part);
+            if self.many {
+                copy(buffer, part);
+            } else {
+                part.copy_from_slice(buffer);
+            }
         }
         Ok(())
     }

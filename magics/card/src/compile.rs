@@ -10,14 +10,13 @@ use std::sync::{Mutex, PoisonError};
 
 use candle_core::cuda_backend::cudarc::nvrtc::{result, sys};
 
-use crate::error::GenerateError;
-use crate::model::weights::model;
+use crate::error::CardError;
 
 /// What was compiled, by text and compute capability.
 type Images = HashMap<(String, (i32, i32)), Vec<u8>>;
 
 /// What the driver loads: machine code, or PTX (with its closing zero) where NVRTC does not know the card.
-pub(super) fn compiled(text: &str, compute: (i32, i32)) -> Result<Vec<u8>, GenerateError> {
+pub(crate) fn compiled(text: &str, compute: (i32, i32)) -> Result<Vec<u8>, CardError> {
     static DONE: Mutex<Option<Images>> = Mutex::new(None);
     let mut done = DONE.lock().unwrap_or_else(PoisonError::into_inner);
     let done = done.get_or_insert_default();
@@ -30,15 +29,13 @@ pub(super) fn compiled(text: &str, compute: (i32, i32)) -> Result<Vec<u8>, Gener
     Ok(image)
 }
 
-fn compile(text: &str, compute: (i32, i32)) -> Result<Vec<u8>, GenerateError> {
+fn compile(text: &str, compute: (i32, i32)) -> Result<Vec<u8>, CardError> {
     let architecture = architecture(compute);
-    let failed = |log: &str| {
-        model(format!(
-            "the kernels do not compile for `{architecture}`: {log}"
-        ))
+    let failed = |log: &str| CardError::Kernels {
+        reason: format!("the kernels do not compile for `{architecture}`: {log}"),
     };
     let source = CString::new(text).map_err(|error| failed(&error.to_string()))?;
-    let program = result::create_program(&source, Some(c"decoder.cu"))
+    let program = result::create_program(&source, Some(c"kernels.cu"))
         .map_err(|error| failed(&format!("{error:?}")))?;
     let options = [
         format!("--gpu-architecture={architecture}"),

@@ -10,7 +10,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 
 use candle_core::{CpuStorage, DType, InplaceOp1, Layout, Result, Storage, Tensor, WithDType};
 
-use super::super::launch::{Argument, Launch, Launcher};
+use crate::launch::{Argument, Launch, Launcher};
 
 type LaunchFn = unsafe extern "C" fn(
     *const c_char,
@@ -31,51 +31,81 @@ struct Kernels {
     release: ReleaseFn,
 }
 
-/// Builds them with the C++ compiler, once a process.
-fn kernels() -> &'static Kernels {
-    static KERNELS: OnceLock<Kernels> = OnceLock::new();
-    KERNELS.get_or_init(|| {
-        let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src/model/cuda");
-        let library = std::env::temp_dir().join(format!("decoder-kernels-{}.so", std::process::id()));
-        let options = "-O2 -march=native -std=c++17 -fPIC -shared -Wall -Wextra -Werror -Wno-unknown-pragmas \
-                       -fno-strict-aliasing -ffp-contract=off";
-        let status = Command::new("g++")
-            .args(options.split_whitespace())
-            .arg("-I")
-            .arg(folder.join("shim"))
-            .arg("-I")
-            .arg(folder.join("kernels"))
-            .arg(folder.join("shim/shim.cpp"))
-            .arg("-o")
-            .arg(&library)
-            .status()
-            .expect("these tests need the C++ compiler g++");
-        assert!(status.success(), "the kernels do not compile for the processor");
-        // SAFETY: the library was just built from our sources; it is never unloaded.
-        let kernels = unsafe {
-            let loaded = Box::leak(Box::new(libloading::Library::new(&library).expect("loads")));
-            Kernels {
-                launch: *loaded.get::<LaunchFn>(b"shim_launch").expect("is there"),
-                allocate: *loaded.get::<AllocateFn>(b"shim_allocate").expect("is there"),
-                release: *loaded.get::<ReleaseFn>(b"shim_release").expect("is there"),
-            }
-        };
-        std::fs::remove_file(&library).expect("our own file");
-        kernels
-    })
+/// Kernels to be built for the processor.
+pub struct Sources {
+    /// A C++ file that includes `shim.h`, the kernels and `library.h`, with a list `KERNELS` before the last.
+    file: &'static str,
+    /// Folder of the kernels.
+    folder: &'static str,
+    built: OnceLock<Kernels>,
+}
+
+impl Sources {
+    /// A C++ file, and the folder of the kernels that it includes.
+    pub const fn new(file: &'static str, folder: &'static str) -> Self {
+        Self {
+            file,
+            folder,
+            built: OnceLock::new(),
+        }
+    }
+
+    /// Builds them with the C++ compiler, once a process.
+    fn kernels(&'static self) -> &'static Kernels {
+        self.built.get_or_init(|| {
+            let own = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src");
+            let library = std::env::temp_dir().join(format!(
+                "kernels-{}-{:p}.so",
+                std::process::id(),
+                std::ptr::from_ref(self)
+            ));
+            let options = "-O2 -march=native -std=c++17 -fPIC -shared -Wall -Wextra -Werror -Wno-unknown-pragmas \
+                           -fno-strict-aliasing -ffp-contract=off";
+            let status = Command::new("g++")
+                .args(options.split_whitespace())
+                .arg("-I")
+                .arg(own.join("shim"))
+                .arg("-I")
+                .arg(own.join("kernels"))
+                .arg("-I")
+                .arg(self.folder)
+                .arg(self.file)
+                .arg("-o")
+                .arg(&library)
+                .status()
+                .expect("these tests need the C++ compiler g++");
+            assert!(status.success(), "the kernels do not compile for the processor");
+            // SAFETY: the library was just built from our sources; it is never unloaded.
+            let kernels = unsafe {
+                let loaded = Box::leak(Box::new(libloading::Library::new(&library).expect("loads")));
+                Kernels {
+                    launch: *loaded.get::<LaunchFn>(b"shim_launch").expect("is there"),
+                    allocate: *loaded.get::<AllocateFn>(b"shim_allocate").expect("is there"),
+                    release: *loaded.get::<ReleaseFn>(b"shim_release").expect("is there"),
+                }
+            };
+            std::fs::remove_file(&library).expect("our own file");
+            kernels
+        })
+    }
 }
 
 /// Memory that starts as NaN.
 struct Memory {
     start: *mut u8,
     bytes: usize,
+    release: ReleaseFn,
 }
 
 impl Memory {
-    fn new(bytes: usize) -> Self {
+    fn new(kernels: &Kernels, bytes: usize) -> Self {
         // SAFETY: given back when dropped.
-        let start = unsafe { (kernels().allocate)(bytes) }.cast();
-        Self { start, bytes }
+        let start = unsafe { (kernels.allocate)(bytes) }.cast();
+        Self {
+            start,
+            bytes,
+            release: kernels.release,
+        }
     }
 
     fn bytes(&mut self) -> &mut [u8] {
@@ -87,20 +117,35 @@ impl Memory {
 impl Drop for Memory {
     fn drop(&mut self) {
         // SAFETY: from `new`, once.
-        unsafe { (kernels().release)(self.start.cast(), self.bytes) };
+        unsafe { (self.release)(self.start.cast(), self.bytes) };
     }
 }
 
 /// The stand-in. Threads run in another order at each launch; see the shim.
-#[derive(Default)]
-pub(super) struct Shim {
-    pub(super) order: AtomicU32,
+pub struct Shim {
+    /// What it runs.
+    pub kernels: &'static Sources,
+    /// Launches so far, which choose the order.
+    pub order: AtomicU32,
     /// Processors that it pretends to have; one if 0.
-    pub(super) n_processors: usize,
+    pub n_processors: usize,
     /// Bytes that it pretends to have.
-    pub(super) memory: Option<u64>,
+    pub memory: Option<u64>,
     /// The kernels that were launched.
-    pub(super) launched: std::sync::Arc<Mutex<Vec<String>>>,
+    pub launched: std::sync::Arc<Mutex<Vec<String>>>,
+}
+
+impl Shim {
+    /// A card with these kernels.
+    pub fn of(kernels: &'static Sources) -> Self {
+        Self {
+            kernels,
+            order: AtomicU32::new(0),
+            n_processors: 0,
+            memory: None,
+            launched: std::sync::Arc::default(),
+        }
+    }
 }
 
 /// The bytes of a tensor from where it begins to the end of what it lies in.
@@ -124,6 +169,17 @@ fn with_bytes(tensor: &Tensor, work: &mut dyn FnMut(&[u8])) {
         _ => panic!("a tensor of {:?}", tensor.dtype()),
     };
     work(&bytes);
+}
+
+/// Numbers as tensor cores may see them in single precision: cut off after 10 bits.
+fn cut(numbers: &Tensor) -> Result<Tensor> {
+    let cut = |x: f32| f32::from_bits(x.to_bits() & 0xffff_e000);
+    let values: Vec<f32> = numbers.flatten_all()?.to_vec1()?;
+    Tensor::from_vec(
+        values.into_iter().map(cut).collect::<Vec<f32>>(),
+        numbers.dims(),
+        numbers.device(),
+    )
 }
 
 /// Overwrites a tensor.
@@ -158,7 +214,11 @@ impl Launcher for Shim {
     fn launch(&self, launch: Launch<'_>, arguments: &[Argument<'_>]) -> Result<()> {
         static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
         let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
-        self.launched.lock().unwrap().push(launch.kernel.to_owned());
+        let launched = self.launched.lock();
+        launched
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(launch.kernel.to_owned());
+        let kernels = self.kernels.kernels();
         let mut memory: Vec<Option<Memory>> = Vec::new();
         let mut values: Vec<u64> = Vec::new();
         for argument in arguments {
@@ -166,13 +226,14 @@ impl Launcher for Shim {
                 Argument::Read(tensor) | Argument::Update(tensor) => {
                     let mut place = None;
                     with_bytes(tensor, &mut |bytes| {
-                        let mut copy = Memory::new(bytes.len());
+                        let mut copy = Memory::new(kernels, bytes.len());
                         copy.bytes().copy_from_slice(bytes);
                         place = Some(copy);
                     });
                     place
                 }
                 Argument::Write(tensor) => Some(Memory::new(
+                    kernels,
                     tensor.elem_count() * tensor.dtype().size_in_bytes(),
                 )),
                 Argument::Nothing | Argument::Count(_) | Argument::Number(_) => None,
@@ -194,7 +255,7 @@ impl Launcher for Shim {
         assert!(launch.grid.0 > 0 && launch.grid.1 > 0 && launch.threads <= 1024);
         // SAFETY: as on the card, arguments are what the kernel takes.
         let status = unsafe {
-            (kernels().launch)(
+            (kernels.launch)(
                 name.as_ptr(),
                 size(launch.grid.0),
                 size(launch.grid.1),
@@ -219,6 +280,17 @@ impl Launcher for Shim {
     fn logits(&self, x: &Tensor, matrix: &Tensor) -> Result<Tensor> {
         x.to_dtype(DType::F32)?
             .matmul(&matrix.to_dtype(DType::F32)?.t()?)
+    }
+
+    fn product(&self, x: &Tensor, matrix: &Tensor, out: &Tensor, coarse: bool) -> Result<()> {
+        assert!(x.is_contiguous() && matrix.is_contiguous() && out.is_contiguous());
+        let factor = |of: &Tensor| if coarse { cut(of) } else { Ok(of.clone()) };
+        let product = factor(x)?.matmul(&factor(matrix)?.t()?)?;
+        assert_eq!(product.dims(), out.dims());
+        with_bytes(&product, &mut |bytes| {
+            out.inplace_op1(&Put(bytes)).expect("fits")
+        });
+        Ok(())
     }
 
     fn read(&self, numbers: &Tensor, into: &mut Vec<f32>) -> Result<()> {

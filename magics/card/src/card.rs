@@ -16,18 +16,17 @@ use candle_core::cuda_backend::cudarc::driver::{
 use candle_core::cuda_backend::cudarc::nvrtc::Ptx;
 use candle_core::{CudaStorage, DType, Device, Error, Result, Storage, Tensor};
 
-use super::compile;
-use super::launch::{Argument, Launch, Launcher, room};
-use super::pinned::Pinned;
-use super::source::Program;
-use crate::error::GenerateError;
-use crate::model::weights::model;
+use crate::compile;
+use crate::error::CardError;
+use crate::launch::{Argument, Launch, Launcher, room};
+use crate::pinned::Pinned;
+use crate::program::Program;
 
 /// The first compute capability whose tensor cores know bf16.
 const LEAST_COMPUTE: (i32, i32) = (8, 0);
 
 /// A card with the kernels of one model.
-pub(in crate::model) struct Card {
+pub struct Card {
     functions: HashMap<String, CudaFunction>,
     device: Device,
     stream: Arc<CudaStream>,
@@ -39,7 +38,7 @@ pub(in crate::model) struct Card {
 
 /// What the GPU of this number is called, with its compute capability and memory; an error where there is none that can be
 /// used.
-pub fn gpu(number: usize) -> std::result::Result<String, GenerateError> {
+pub fn gpu(number: usize) -> std::result::Result<String, CardError> {
     let failed = |error: driver::DriverError| missing(number, &words(error));
     let context = opened(number)?;
     let (major, minor) = context.compute_capability().map_err(failed)?;
@@ -51,7 +50,7 @@ pub fn gpu(number: usize) -> std::result::Result<String, GenerateError> {
 }
 
 /// The context of a card that the kernels run on.
-fn opened(number: usize) -> std::result::Result<Arc<CudaContext>, GenerateError> {
+fn opened(number: usize) -> std::result::Result<Arc<CudaContext>, CardError> {
     let failed = |error: driver::DriverError| missing(number, &words(error));
     let count = CudaContext::device_count().map_err(failed)?;
     if number >= usize::try_from(count).unwrap_or(0) {
@@ -66,8 +65,8 @@ fn opened(number: usize) -> std::result::Result<Arc<CudaContext>, GenerateError>
     Ok(context)
 }
 
-fn missing(number: usize, why: &str) -> GenerateError {
-    GenerateError::Gpu {
+fn missing(number: usize, why: &str) -> CardError {
+    CardError::Missing {
         number,
         reason: why.to_owned(),
     }
@@ -75,12 +74,9 @@ fn missing(number: usize, why: &str) -> GenerateError {
 
 impl Card {
     /// Opens the card of this number and compiles a model's kernels for it. Without a driver or a card it says so.
-    pub(super) fn open(
-        number: usize,
-        program: &Program,
-    ) -> std::result::Result<Self, GenerateError> {
+    pub fn open(number: usize, program: &Program) -> std::result::Result<Self, CardError> {
         let failed = |error: driver::DriverError| missing(number, &words(error));
-        let compute = opened(number)?.compute_capability().map_err(failed)?;
+        opened(number)?;
         // A stream of its own: the one that candle takes else is another one in each thread.
         let device = Device::new_cuda_with_stream(number)
             .map_err(|error| missing(number, &error.to_string()))?;
@@ -88,31 +84,47 @@ impl Card {
             return Err(missing(number, "candle opened something else"));
         };
         let stream = cuda.cuda_stream();
-        let context = Arc::clone(stream.context());
         // SAFETY: this program has one stream, so that nothing waits for events of others.
         unsafe { cuda.disable_event_tracking() };
-        keep_memory(&context).map_err(failed)?;
+        keep_memory(stream.context()).map_err(failed)?;
+        let mut card = Self::on(&device, number, program)?;
+        card.pinned = RefCell::new(Pinned::new(&card.context, true));
+        Ok(card)
+    }
+
+    /// The kernels of a model on a device that is open already: the card of this number. Results are copied by the thread
+    /// that asks for them alone.
+    pub fn on(
+        device: &Device,
+        number: usize,
+        program: &Program,
+    ) -> std::result::Result<Self, CardError> {
+        let failed = |error: driver::DriverError| missing(number, &words(error));
+        let compute = opened(number)?.compute_capability().map_err(failed)?;
+        let Device::Cuda(cuda) = device else {
+            return Err(missing(number, "the device is none"));
+        };
+        let stream = cuda.cuda_stream();
+        let context = Arc::clone(stream.context());
         let processors = sys::CUdevice_attribute_enum::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT;
         let n_processors = context.attribute(processors).map_err(failed)?;
         let image = compile::compiled(&program.text, compute)?;
-        let functions = functions(&context, image, program).map_err(|error| {
-            model(format!(
-                "the GPU does not take the kernels: {}",
-                words(error)
-            ))
-        })?;
+        let functions =
+            functions(&context, image, program).map_err(|error| CardError::Kernels {
+                reason: format!("the GPU does not take the kernels: {}", words(error)),
+            })?;
         Ok(Self {
             functions,
-            pinned: RefCell::new(Pinned::new(&context)),
+            pinned: RefCell::new(Pinned::new(&context, false)),
             stream,
             context,
             n_processors: n_processors.unsigned_abs() as usize,
-            device,
+            device: device.clone(),
         })
     }
 
     /// The device for tensors.
-    pub(super) fn device(&self) -> Device {
+    pub fn device(&self) -> Device {
         self.device.clone()
     }
 
@@ -138,6 +150,66 @@ impl Card {
             }
             other => candle_core::bail!("a tensor of {other:?}"),
         })
+    }
+
+    /// `out` (rows × outputs, in single precision) = x (rows × width) · matrixᵀ (outputs × width), both of one type.
+    fn multiply(
+        &self,
+        x: &Tensor,
+        matrix: &Tensor,
+        out: &Tensor,
+        compute: blas_sys::cublasComputeType_t,
+    ) -> Result<()> {
+        use blas_sys::cublasOperation_t::{CUBLAS_OP_N, CUBLAS_OP_T};
+        use blas_sys::cudaDataType_t::{CUDA_R_16BF, CUDA_R_32F};
+        let ((rows, width), (outputs, inputs)) = (x.dims2()?, matrix.dims2()?);
+        let fits = inputs == width && out.dims2()? == (rows, outputs);
+        let in_pieces = [x, matrix, out].iter().any(|one| !one.is_contiguous());
+        if !fits || in_pieces || x.dtype() != matrix.dtype() || out.dtype() != DType::F32 {
+            candle_core::bail!("{x:?} and {matrix:?} have no product like {out:?}")
+        }
+        let kind = match x.dtype() {
+            DType::BF16 => CUDA_R_16BF,
+            DType::F32 => CUDA_R_32F,
+            other => candle_core::bail!("a product of {other:?}"),
+        };
+        let Device::Cuda(cuda) = &self.device else {
+            candle_core::bail!("the GPU is none")
+        };
+        let size = |number: usize| i32::try_from(number).map_err(Error::wrap);
+        let (n_outputs, n_rows, n_inputs) = (size(outputs)?, size(rows)?, size(width)?);
+        let (one, zero) = (1.0_f32, 0.0_f32);
+        let weights = self.address(matrix)? as *const c_void;
+        let from = self.address(x)? as *const c_void;
+        let into = self.address(out)? as *mut c_void;
+        self.context.bind_to_thread().map_err(failed)?;
+        let handle = *cuda.cublas_handle().handle();
+        // SAFETY: cuBLAS counts by columns, so it sees outputs × rows = matrix · rowsᵀ; all tensors are contiguous and of
+        // the sizes that are given.
+        unsafe {
+            blas::gemm_ex(
+                handle,
+                CUBLAS_OP_T,
+                CUBLAS_OP_N,
+                n_outputs,
+                n_rows,
+                n_inputs,
+                (&raw const one).cast(),
+                weights,
+                kind,
+                n_inputs,
+                from,
+                kind,
+                n_inputs,
+                (&raw const zero).cast(),
+                into,
+                CUDA_R_32F,
+                n_outputs,
+                compute,
+                blas_sys::cublasGemmAlgo_t::CUBLAS_GEMM_DEFAULT,
+            )
+        }
+        .map_err(|error| Error::Cuda(format!("a product: {error:?}").into()))
     }
 
     /// The 64 bits of which a kernel reads what it takes.
@@ -237,51 +309,22 @@ impl Launcher for Card {
 
     fn logits(&self, x: &Tensor, matrix: &Tensor) -> Result<Tensor> {
         use blas_sys::cublasComputeType_t::CUBLAS_COMPUTE_32F;
-        use blas_sys::cublasOperation_t::{CUBLAS_OP_N, CUBLAS_OP_T};
-        use blas_sys::cudaDataType_t::{CUDA_R_16BF, CUDA_R_32F};
         if x.dtype() != DType::BF16 {
             return x.matmul(&matrix.t()?);
         }
-        let ((rows, width), outputs) = (x.dims2()?, matrix.dims()[0]);
-        let out = room(&[rows, outputs], DType::F32, &self.device)?;
-        let Device::Cuda(cuda) = &self.device else {
-            candle_core::bail!("the GPU is none")
-        };
-        let size = |number: usize| i32::try_from(number).map_err(Error::wrap);
-        let (n_outputs, n_rows, n_inputs) = (size(outputs)?, size(rows)?, size(width)?);
-        let (one, zero) = (1.0_f32, 0.0_f32);
-        let weights = self.address(matrix)? as *const c_void;
-        let from = self.address(x)? as *const c_void;
-        let into = self.address(&out)? as *mut c_void;
-        self.context.bind_to_thread().map_err(failed)?;
-        let handle = *cuda.cublas_handle().handle();
-        // SAFETY: cuBLAS counts by columns, so it sees outputs × rows = matrix · rowsᵀ; both tensors are contiguous, and
-        // `out` holds as many numbers.
-        unsafe {
-            blas::gemm_ex(
-                handle,
-                CUBLAS_OP_T,
-                CUBLAS_OP_N,
-                n_outputs,
-                n_rows,
-                n_inputs,
-                (&raw const one).cast(),
-                weights,
-                CUDA_R_16BF,
-                n_inputs,
-                from,
-                CUDA_R_16BF,
-                n_inputs,
-                (&raw const zero).cast(),
-                into,
-                CUDA_R_32F,
-                n_outputs,
-                CUBLAS_COMPUTE_32F,
-                blas_sys::cublasGemmAlgo_t::CUBLAS_GEMM_DEFAULT,
-            )
-        }
-        .map_err(|error| Error::Cuda(format!("the logits: {error:?}").into()))?;
+        let out = room(&[x.dims2()?.0, matrix.dims()[0]], DType::F32, &self.device)?;
+        self.multiply(x, matrix, &out, CUBLAS_COMPUTE_32F)?;
         Ok(out)
+    }
+
+    fn product(&self, x: &Tensor, matrix: &Tensor, out: &Tensor, coarse: bool) -> Result<()> {
+        use blas_sys::cublasComputeType_t::{CUBLAS_COMPUTE_32F, CUBLAS_COMPUTE_32F_FAST_TF32};
+        let compute = if coarse {
+            CUBLAS_COMPUTE_32F_FAST_TF32
+        } else {
+            CUBLAS_COMPUTE_32F
+        };
+        self.multiply(x, matrix, out, compute)
     }
 
     fn read(&self, numbers: &Tensor, into: &mut Vec<f32>) -> Result<()> {

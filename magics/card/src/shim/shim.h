@@ -320,3 +320,22 @@ inline void mma(float *d, const unsigned *a, const unsigned *b) {
         return sum + __uint_as_float(x & 0xffff0000u) * __uint_as_float(y & 0xffff0000u);
     });
 }
+
+// Round to nearest with 10 bits behind the point, ties away from zero, as cvt.rna.tf32.f32.
+inline unsigned to_tf32(float x) { return (__float_as_uint(x) + 0x1000u) & 0xffffe000u; }
+
+// The fragments of m16n8k8 stand as those of m16n8k16, with a number where that has a pair.
+inline void mma_tf32(float *d, const unsigned *a, const unsigned *b) {
+    shim_mma(d, a, b, [](float sum, unsigned x, unsigned y) {
+        if ((x | y) & 0x1fffu) shim::fail("a factor was not rounded to TF32");
+        return sum + __uint_as_float(x) * __uint_as_float(y);
+    });
+}
+
+// An entry of the list of kernels.
+struct Kernel {
+    const char *name;
+    void (*body)(void *);
+};
+
+#define KERNEL(name) {#name, [](void *arguments) { shim::call_all(name, (void **)arguments); }}

@@ -1,4 +1,4 @@
-//! The seam between the decoder and what runs its kernels.
+//! The seam between a model and what runs its kernels.
 
 #![expect(
     unsafe_code,
@@ -9,19 +9,19 @@ use candle_core::{DType, Device, Result, Tensor};
 
 /// How a kernel is launched.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Launch<'a> {
-    pub(super) kernel: &'a str,
+pub struct Launch<'a> {
+    pub kernel: &'a str,
     /// Blocks, in two directions.
-    pub(super) grid: (usize, usize),
+    pub grid: (usize, usize),
     /// Threads of a block: whole warps.
-    pub(super) threads: usize,
+    pub threads: usize,
     /// Bytes of dynamic shared memory.
-    pub(super) shared: usize,
+    pub shared: usize,
 }
 
 /// What a kernel is given, in the order in which it takes it.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Argument<'a> {
+pub enum Argument<'a> {
     /// Where a tensor's values begin; they may be columns of wider rows.
     Read(&'a Tensor),
     /// The same for a tensor that is written, whatever was there; it is contiguous.
@@ -38,18 +38,22 @@ pub(super) enum Argument<'a> {
 
 impl<'a> Argument<'a> {
     /// A tensor that may be absent.
-    pub(super) fn maybe(tensor: Option<&'a Tensor>) -> Self {
+    pub fn maybe(tensor: Option<&'a Tensor>) -> Self {
         tensor.map_or(Self::Nothing, Self::Read)
     }
 }
 
 /// What runs kernels, one after the other in the order of the launches.
-pub(super) trait Launcher: Send {
+pub trait Launcher: Send {
     /// Launches a kernel.
     fn launch(&self, launch: Launch<'_>, arguments: &[Argument<'_>]) -> Result<()>;
 
     /// Products of rows (rows × width) with a matrix (outputs × width), in single precision whatever they are made of.
     fn logits(&self, x: &Tensor, matrix: &Tensor) -> Result<Tensor>;
+
+    /// Products of rows (rows × width) with a matrix (outputs × width) into `out` (rows × outputs), all contiguous and in
+    /// single precision; `coarse` allows the tensor cores to round factors to TF32, which has 10 bits behind the point.
+    fn product(&self, x: &Tensor, matrix: &Tensor, out: &Tensor, coarse: bool) -> Result<()>;
 
     /// Makes `into` the numbers of a contiguous tensor in single precision; what it has room for is used again.
     fn read(&self, numbers: &Tensor, into: &mut Vec<f32>) -> Result<()>;
@@ -62,7 +66,7 @@ pub(super) trait Launcher: Send {
 }
 
 /// A tensor that a kernel is about to fill.
-pub(super) fn room(shape: &[usize], dtype: DType, device: &Device) -> Result<Tensor> {
+pub fn room(shape: &[usize], dtype: DType, device: &Device) -> Result<Tensor> {
     if device.is_cpu() {
         // So that tests see what no kernel has written.
         return Tensor::full(f32::NAN, shape, device)?.to_dtype(dtype);
