@@ -19,7 +19,7 @@ use candle_core::{DType, Device as Place, Module, Tensor};
 use mlk8s_generate::{Device, Precision};
 
 use crate::check::{decoder, logits, off};
-use crate::models::{Model, Stored, families};
+use crate::models::{Stored, families};
 use crate::{Failure, tell};
 
 /// Outputs and inputs of the matrices.

@@ -70,14 +70,15 @@ pub(super) fn tiles(dtype: DType, dim: usize) -> Option<Large> {
 /// The kernels of a model with such elements and heads.
 pub(super) fn program(dtype: DType, dim: usize, group: usize) -> Program {
     let (element, lanes, heads) = (element(dtype), of_lane(dim), heads_of_block(group));
-    let mut own = format!("ATTEND({element}, {lanes}, {heads})\n");
+    let mut own = vec![format!("ATTEND({element}, {lanes}, {heads})\n")];
     let mut kernels: Vec<String> = KERNELS.map(str::to_owned).to_vec();
     kernels.push(attend(dtype, dim, group));
     let large = tiles(dtype, dim);
     if let Some(tiles) = &large {
-        own.push_str(&format!("TILES({dim})\n"));
+        own.push(format!("TILES({dim})\n"));
         kernels.push(tiles.kernel.clone());
     }
+    let own = own.concat();
     let mut parts = PARTS.to_vec();
     parts.push(("model.cu", &own));
     Program::new(&parts, kernels, large)
