@@ -327,12 +327,11 @@ impl Launcher for Card {
         self.multiply(x, matrix, out, compute)
     }
 
-    fn read(&self, numbers: &Tensor, into: &mut Vec<f32>) -> Result<()> {
-        if numbers.dtype() != DType::F32 || !numbers.is_contiguous() {
-            candle_core::bail!("numbers to read must be in single precision and in one piece")
+    fn copy(&self, numbers: &Tensor, into: &mut [f32]) -> Result<()> {
+        let is_whole = numbers.is_contiguous() && numbers.elem_count() == into.len();
+        if numbers.dtype() != DType::F32 || !is_whole {
+            candle_core::bail!("{numbers:?} cannot be read as {} numbers", into.len())
         }
-        // Old numbers are written over: clearing them all would take as long as the copy.
-        into.resize(numbers.elem_count(), 0.0);
         let address = self.address(numbers)?;
         let mut pinned = self.pinned.borrow_mut();
         // SAFETY: the tensor has as many numbers, one after the other, and outlives the call.

@@ -10,6 +10,7 @@ use candle_core::{DType, Device, Result, Tensor};
 /// How a kernel is launched.
 #[derive(Debug, Clone, Copy)]
 pub struct Launch<'a> {
+    /// Its name.
     pub kernel: &'a str,
     /// Blocks, in two directions.
     pub grid: (usize, usize),
@@ -55,8 +56,15 @@ pub trait Launcher: Send {
     /// single precision; `coarse` allows the tensor cores to round factors to TF32, which has 10 bits behind the point.
     fn product(&self, x: &Tensor, matrix: &Tensor, out: &Tensor, coarse: bool) -> Result<()>;
 
-    /// Makes `into` the numbers of a contiguous tensor in single precision; what it has room for is used again.
-    fn read(&self, numbers: &Tensor, into: &mut Vec<f32>) -> Result<()>;
+    /// Copies the numbers of a contiguous tensor in single precision, of which there are as many as `into` holds.
+    fn copy(&self, numbers: &Tensor, into: &mut [f32]) -> Result<()>;
+
+    /// Makes `into` these numbers; what it has room for is used again.
+    fn read(&self, numbers: &Tensor, into: &mut Vec<f32>) -> Result<()> {
+        // Old numbers are written over: clearing them all would take as long as the copy.
+        into.resize(numbers.elem_count(), 0.0);
+        self.copy(numbers, into)
+    }
 
     /// Bytes of memory that are free.
     fn free(&self) -> Result<u64>;

@@ -87,7 +87,7 @@ fn encoder_of(encoder: Encoder, path: &Path, settings: &Settings) -> Result<Serv
         "device": name(device),
         "architecture": info.family.to_string(),
         "n_parameters": info.n_parameters,
-        "precision": "f32",
+        "precision": encoder.precision(),
         "bytes": info.n_bytes,
         "n_dims": info.n_dims,
         "max_tokens": info.max_tokens,

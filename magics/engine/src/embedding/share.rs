@@ -197,3 +197,59 @@ fn with_rows(
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Unwatched;
+
+    /// A watch that is asked to stop after some items.
+    struct Until(usize, Mutex<usize>);
+
+    impl Watch for Until {
+        fn step(&self, done: usize, _total: usize, _what: &str) {
+            *lock(&self.1) = done;
+        }
+
+        fn cancelled(&self) -> bool {
+            *lock(&self.1) >= self.0
+        }
+    }
+
+    fn turns(watch: &dyn Watch, bad: Option<usize>) -> Result<Embeddings, EngineError> {
+        let portion = Portion { least: 4, most: 4 };
+        let sizes = [3, 1, 2, 2, 9, 1, 1, 3].into_iter();
+        let prepare = |range: Range<usize>| {
+            if bad.is_some_and(|bad| range.contains(&bad)) {
+                return Err(EngineError::Device {
+                    what: "bad".to_owned(),
+                });
+            }
+            Ok(range)
+        };
+        let work = |range: Range<usize>, rows: &mut [f32], _: &mut Space| {
+            assert_eq!(rows.len(), 2 * range.len());
+            for (row, number) in rows.chunks_mut(2).zip(range.clone()) {
+                row.fill(number as f32);
+            }
+            Ok(Counts {
+                n_tokens: range.len() as u64,
+                n_truncated: 1,
+            })
+        };
+        in_turns(sizes, portion, 2, (watch, "texts"), prepare, work)
+    }
+
+    #[test]
+    fn turns_fill_their_own_rows() {
+        let found = turns(&Unwatched, None).unwrap();
+        let wanted: Vec<f32> = (0..16_u8).map(|at| f32::from(at / 2)).collect();
+        assert_eq!(found.values, wanted);
+        // Of 4, 4, 9, 2 and 3 tokens.
+        assert_eq!((found.n_tokens, found.n_truncated), (8, 5));
+        let stopped = turns(&Until(2, Mutex::default()), None);
+        assert!(matches!(stopped, Err(EngineError::Cancelled)));
+        let failed = turns(&Unwatched, Some(7));
+        assert!(matches!(failed, Err(EngineError::Device { .. })));
+    }
+}

@@ -1,7 +1,8 @@
 //! `mlk8s-encoders-card`: checks the encoders on this machine's GPU against those on its processor, and times them.
 //!
 //! `check FOLDER` writes random models of every family there, in the sizes that people use, and compares vectors; `time
-//! FOLDER` says how many texts a second go through each. With `--on cpu` the processor takes the part of the GPU: a
+//! FOLDER` says how many texts a second become vectors with each, tokens and all. Both do so with all kernels: own ones with
+//! products in TF32, which is what people get, and in single precision, and candle's operations. With `--on cpu` the processor takes the part of the GPU: a
 //! rehearsal, for machines without one. Each result is a line of words between tabs.
 
 mod check;
@@ -12,7 +13,22 @@ use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
-use mlk8s_engine::{Encoder, EngineError};
+use mlk8s_engine::{Encoder, EngineError, GpuKernels};
+
+/// What a kind of kernels is called in reports.
+pub(crate) fn name(kernels: GpuKernels) -> &'static str {
+    match kernels {
+        GpuKernels::Tf32 => "tf32",
+        GpuKernels::F32 => "f32",
+        GpuKernels::Candle => "f32 by candle",
+    }
+}
+
+/// Which kernels a model is tried with: candle's on the smallest alone, as they take long.
+pub(crate) fn tried(model: &str) -> &'static [GpuKernels] {
+    let all = &[GpuKernels::Tf32, GpuKernels::F32, GpuKernels::Candle];
+    if model == "minilm" { all } else { &all[..2] }
+}
 
 /// There is no card.
 const NO_CARD: u8 = 3;
@@ -28,10 +44,10 @@ pub(crate) enum Place {
 
 impl Place {
     /// A model, there.
-    pub(crate) fn load(self, folder: &Path) -> Result<Encoder, EngineError> {
+    pub(crate) fn load(self, folder: &Path, kernels: GpuKernels) -> Result<Encoder, EngineError> {
         let encoder = Encoder::load(folder)?;
         match self {
-            Self::Card => encoder.on_gpu(0),
+            Self::Card => encoder.on_gpu_by(0, kernels),
             Self::Processor => Ok(encoder),
         }
     }

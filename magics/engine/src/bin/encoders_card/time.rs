@@ -1,44 +1,64 @@
-//! How many texts a second become vectors.
+//! How many texts a second become vectors, tokens and all.
 
 use std::io::Write;
 use std::path::Path;
 use std::time::Instant;
 
-use mlk8s_engine::{Encoder, Unwatched};
+use mlk8s_engine::{Encoder, GpuKernels, Unwatched};
 
 use crate::models::{all, text};
-use crate::{Failure, Place, tell};
+use crate::{Failure, Place, name, tell, tried};
 
 /// Words of the texts: a question, a passage.
 const WORDS: [usize; 2] = [16, 126];
-/// Texts at a time, on the card and on the processor.
-const AT_ONCE: (usize, usize) = (8192, 256);
+/// Tokens at a time: many for the smallest model and own kernels, fewer for others, few in a rehearsal.
+const TOKENS: [usize; 3] = [1 << 20, 1 << 18, 1 << 13];
 /// Seconds after which no further round begins.
-const SECONDS: f64 = 2.0;
+const SECONDS: f64 = 1.0;
 
-/// Times all families, the small model of sentences first.
+/// Times all families, those first that are compared with others.
 pub(crate) fn run(folder: &Path, place: Place, out: &mut dyn Write) -> Result<(), Failure> {
-    for model in all() {
+    let mut models = all();
+    models.sort_by_key(|model| {
+        ["minilm", "modernbert"]
+            .iter()
+            .position(|name| *name == model.name)
+            .unwrap_or(9)
+    });
+    for model in models {
         model.write(folder)?;
-        let began = Instant::now();
-        let card = place.load(&model.folder(folder))?;
-        // What is compiled and found out at first use.
-        card.encode(&texts(64, 40), &Unwatched)?;
-        let loaded = format!("{:.1}", began.elapsed().as_secs_f64());
-        let what = format!("{}, loaded, and the first texts", model.name);
-        tell(out, &["time", &what, &loaded, "s", ""]);
-        let processor = Encoder::load(model.folder(folder))?;
-        for n in WORDS {
-            let n = n.min(card.info().max_tokens - 2);
-            let at_once = match place {
-                Place::Card => AT_ONCE.0,
-                Place::Processor => AT_ONCE.1,
-            };
-            let found = rate(&card, &texts(at_once, n))?;
-            let beside = rate(&processor, &texts(AT_ONCE.1, n))?;
-            let what = format!("{}, texts of {} tokens", model.name, n + 2);
-            let numbers = [format!("{found:.0}"), format!("{beside:.0}")];
-            tell(out, &["time", &what, &numbers[0], "texts/s", &numbers[1]]);
+        let compared = ["minilm", "modernbert"].contains(&model.name);
+        let kernels = tried(model.name);
+        for kernels in if compared { kernels } else { &kernels[..1] } {
+            let began = Instant::now();
+            let card = place.load(&model.folder(folder), *kernels)?;
+            // What is compiled and found out at first use.
+            card.encode(&texts(64, 40), &Unwatched)?;
+            let loaded = format!("{:.1}", began.elapsed().as_secs_f64());
+            let what = format!(
+                "{}, {}, loaded, and the first texts",
+                model.name,
+                name(*kernels)
+            );
+            tell(out, &["time", &what, &loaded, "s", ""]);
+            for n in WORDS {
+                let n = n.min(card.info().max_tokens - 2);
+                let tokens = match (place, *kernels) {
+                    (Place::Processor, _) => TOKENS[2],
+                    (Place::Card, GpuKernels::Tf32 | GpuKernels::F32) if model.name == "minilm" => {
+                        TOKENS[0]
+                    }
+                    (Place::Card, _) => TOKENS[1],
+                };
+                let found = rate(&card, &texts(tokens / (n + 2), n))?;
+                let what = format!(
+                    "{}, {}, texts of {} tokens",
+                    model.name,
+                    name(*kernels),
+                    n + 2
+                );
+                tell(out, &["time", &what, &format!("{found:.0}"), "texts/s", ""]);
+            }
         }
     }
     Ok(())

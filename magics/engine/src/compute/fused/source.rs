@@ -10,8 +10,9 @@ const PARTS: [(&str, &str); 3] = [
 ];
 /// Kernels that every model gets.
 const KERNELS: [&str; 5] = ["embed", "add_norm", "activate", "mean", "pick"];
-/// Dimensions of a head at most.
+/// Dimensions of a head at most, and where factors are cut in two, which takes twice the registers.
 const MOST_DIMS: usize = 128;
+const MOST_EXACT: usize = 96;
 
 /// The kernel of attention for heads of `dim` values; `exact` where factors must not be rounded.
 pub(super) fn attend(dim: usize, exact: bool) -> String {
@@ -29,9 +30,7 @@ pub(super) fn program(dim: usize, exact: bool) -> Program {
 }
 
 /// Whether the kernels take heads of `dim` values, and rows of such lengths.
-pub(super) fn suits(dim: usize, rows: &[usize]) -> bool {
-    dim > 0
-        && dim.is_multiple_of(8)
-        && dim <= MOST_DIMS
-        && rows.iter().all(|row| row.is_multiple_of(4))
+pub(super) fn suits(dim: usize, exact: bool, rows: &[usize]) -> bool {
+    let most = if exact { MOST_EXACT } else { MOST_DIMS };
+    dim > 0 && dim.is_multiple_of(8) && dim <= most && rows.iter().all(|row| row.is_multiple_of(4))
 }

@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use mlk8s_card::{Shim, Sources, compiled_for_cards};
 
+use super::super::attention::Sight;
 use super::super::place::{GpuKernels, Place};
 use super::super::rope::Rope;
 use super::super::stack::{Layer, Scratch};
 use super::super::tests::{difference, numbers};
+use super::plan::Plan;
 use super::*;
 
 static KERNELS: Sources = Sources::new(
@@ -25,9 +27,10 @@ pub(crate) fn rehearsal(kernels: GpuKernels) -> Place {
 
 #[test]
 fn the_kernels_compile_for_cards_and_fit_on_them() {
-    let programs = [8, 32, 64, 80, 96, 128]
-        .into_iter()
-        .flat_map(|dim| [source::program(dim, false), source::program(dim, true)]);
+    let all = [8, 32, 64, 80, 96, 128].map(|dim| [(dim, false), (dim, true)]);
+    let taken = all.into_iter().flatten();
+    let taken = taken.filter(|(dim, exact)| source::suits(*dim, *exact, &[]));
+    let programs = taken.map(|(dim, exact)| source::program(dim, exact));
     compiled_for_cards(&programs.collect::<Vec<_>>());
 }
 
@@ -171,9 +174,11 @@ fn towers_of_all_kinds_are_those_of_the_processor() {
             gated,
             rotary,
         };
-        case.check(true, 1e-4);
+        if dim < 128 {
+            case.check(true, 1e-4);
+        }
         // What TF32 leaves of it; the processor cuts factors off where a card may round them.
-        if at < 3 {
+        if at < 3 || dim == 128 {
             case.check(false, 0.05);
         }
     }

@@ -8,6 +8,7 @@ use expect_test::{Expect, expect};
 use super::plain::{self, Names, Tower};
 use super::tiny::{self, HEADS, LAYERS, Tiny};
 use super::{Notes, difference, everywhere, unit};
+use crate::compute::{GpuKernels, rehearsal};
 use crate::{Encoder, EngineError, Family, Pooling, Unwatched};
 
 fn tower<'a>(tiny: &'a Tiny, prefix: &str) -> Tower<'a> {
@@ -71,6 +72,22 @@ fn agrees_with_plain_operations() {
             let wanted = plain(&tiny, "", text, 0).mean(0).unwrap().to_vec1();
             assert!(difference(row, &wanted.unwrap()) < 1e-5, "{text}");
         }
+    }
+}
+
+#[test]
+fn products_in_tf32_point_the_same_way() {
+    let tiny = Tiny::bert("", "bert");
+    let load = || Encoder::load(tiny.path()).unwrap();
+    let rough = load().moved(&rehearsal(GpuKernels::Tf32)).unwrap();
+    assert_eq!((rough.precision(), load().precision()), ("tf32", "f32"));
+    let encode = |encoder: &Encoder| encoder.encode(&tiny::texts(), &Unwatched).unwrap();
+    let (found, wanted) = (encode(&rough), encode(&load()));
+    assert_ne!(found.values, wanted.values);
+    for (found, wanted) in found.rows().zip(wanted.rows()) {
+        let products = unit(found).into_iter().zip(unit(wanted));
+        let cosine: f32 = products.map(|(a, b)| a * b).sum();
+        assert!(cosine > 0.99999, "{cosine}");
     }
 }
 

@@ -12,7 +12,7 @@ ATTEND_BOTH(32)
 ATTEND_BOTH(64)
 ATTEND_BOTH(80)
 ATTEND_BOTH(96)
-ATTEND_BOTH(128)
+ATTEND(128, 0)
 
 namespace {
 
@@ -21,7 +21,7 @@ namespace {
 const Kernel KERNELS[] = {
     KERNEL(embed), KERNEL(add_norm), KERNEL(activate), KERNEL(mean), KERNEL(pick),
     ATTEND_KERNELS(8), ATTEND_KERNELS(16), ATTEND_KERNELS(32), ATTEND_KERNELS(64), ATTEND_KERNELS(80), ATTEND_KERNELS(96),
-    ATTEND_KERNELS(128),
+    KERNEL(attend_128_0),
 };
 
 } // namespace
