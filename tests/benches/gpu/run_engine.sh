@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
 # Checks and times the decoder and the encoders for GPUs on this machine's CUDA card; a Markdown table at the end.
-# usage: run_engine.sh [PART …]      parts, in the order in which they are named: check, encoders, time, texts, peers (all)
-#   check     logits of tiny decoders of every family against those of the processor
+# usage: run_engine.sh [PART …]      parts, in the order in which they are named: check, quantised, encoders, time, texts,
+#   peers (all but quantised, which check does, too)
+#   check     logits of tiny decoders of every family against those of the processor, and quantised weights
+#   quantised only the quantised weights of these: products and logits against those of the same weights in floats
 #   encoders  vectors of encoders of every family against those of the processor
 #   time      a random model of 8 billion weights: tokens a second
 #   texts     texts a second through encoders
@@ -17,8 +19,8 @@ source "$here/common.sh"
 [ $# -gt 0 ] || set -- check encoders time texts peers
 for part in "$@"; do
     case $part in
-        check | encoders | time | texts | peers) ;;
-        *) echo "there is no part $part: check, encoders, time, texts, peers" >&2; exit 2 ;;
+        check | quantised | encoders | time | texts | peers) ;;
+        *) echo "there is no part $part: check, quantised, encoders, time, texts, peers" >&2; exit 2 ;;
     esac
 done
 if [ -n "${FOLDER:-}" ]; then
@@ -39,7 +41,7 @@ table() {
         echo "|---|---|---|---|---|"
         awk -F'\t' '$1 == "check" { print "| " $2 " | " $3 " | " $4 " | " $5 " | " $6 " |" }' "$log"
         echo
-        echo "| what (shape of Qwen3-8B, random bf16; encoders in f32) | | target, or the processor beside it |"
+        echo "| what (shape of Qwen3-8B, random bf16; encoders as is said) | | target, or the processor beside it |"
         echo "|---|---|---|"
         awk -F'\t' '$1 == "time" { print "| " $2 " | " $3 " " $4 " | " $5 " |" }' "$log"
         remarks
@@ -64,6 +66,7 @@ mkdir -p "$models"
 for part in "$@"; do
     case $part in
         check) step "checks of decoders" 150 "$here/engine_card" check ${place[@]+"${place[@]}"} ;;
+        quantised) step "checks of quantised weights" 60 "$here/engine_card" quantised ${place[@]+"${place[@]}"} ;;
         encoders) step "checks of encoders" 120 "$here/encoders_card" check "$models" ${place[@]+"${place[@]}"} ;;
         time) step "the decoder's times" 170 "$here/engine_card" time "$folder/random-8b" ${place[@]+"${place[@]}"} ;;
         texts) step "texts a second" 80 "$here/encoders_card" time "$models" ${place[@]+"${place[@]}"} ;;
