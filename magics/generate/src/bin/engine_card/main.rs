@@ -1,7 +1,7 @@
 //! `mlk8s-engine-card`: checks the decoder for GPUs against that of the processor on this machine's card, and times it.
 //!
 //! `check` compares logits on tiny random models of every family, and products and logits of quantised weights with those
-//! of the same weights in single precision (`quantised` does only that); `time FOLDER` runs a random model of 8 billion
+//! of the same weights in single precision (`quantised` does only that, of a few families); `time FOLDER` runs a random model of 8 billion
 //! weights.
 //! With `--on cpu` the processor takes the part of the card, and the large model is a small one: a rehearsal, for machines
 //! without a card. Each result is a line of words between tabs, for the script that makes a table of them.
@@ -40,8 +40,8 @@ fn main() -> ExitCode {
     }
     let done = match *words {
         ["check"] => check::run(device, &mut out)
-            .and_then(|good| Ok(quantised::run(device, &mut out)? && good)),
-        ["quantised"] => quantised::run(device, &mut out),
+            .and_then(|good| Ok(quantised::run(device, false, &mut out)? && good)),
+        ["quantised"] => quantised::run(device, true, &mut out),
         ["time", folder] => time::run(folder.as_ref(), device, &mut out),
         _ => Err(
             "usage: mlk8s-engine-card check | quantised | time FOLDER-WITH-18-GB [--on cpu]".into(),
