@@ -39,29 +39,58 @@ pub(crate) fn run(folder: &Path, place: Place, out: &mut dyn Write) -> Result<bo
         } else {
             None
         };
+        let asked = Asked {
+            model: &model,
+            folder,
+            texts: (texts, wanted),
+            pictures: seen,
+        };
         for kernels in tried(model.name) {
-            let mut compare = |what: &str, found: &Embeddings, wanted: &Embeddings| {
-                let what = format!("{what}, {}", name(*kernels));
-                good &= compare((model.name, &what), *kernels, (found, wanted), out);
-            };
-            let card = place.load(&model.folder(folder), *kernels)?;
-            let found = card.encode(&texts, &Unwatched)?;
-            compare(&format!("{} texts", texts.len()), &found, &wanted);
-            if *kernels == GpuKernels::F32 {
-                keep(&model, folder, &texts, &found)?;
-            }
-            // In other company.
-            let some: Vec<&String> = texts.iter().step_by(7).collect();
-            let alone = card.encode(&some, &Unwatched)?;
-            let there = rows(&found, (0..texts.len()).step_by(7));
-            compare("in other company", &alone, &there);
-            if let Some((pictures, wanted)) = &seen {
-                let found = card.encode_pictures(pictures, &Unwatched)?;
-                compare(&format!("{PICTURES} pictures"), &found, wanted);
-            }
+            // What fails with some kernels says nothing of the others.
+            good &= asked.of(place, *kernels, out).unwrap_or_else(|error| {
+                let what = format!("{}: {error}", name(*kernels));
+                tell(out, &["check", model.name, &what, "", "", "WRONG"]);
+                false
+            });
         }
     }
     Ok(good)
+}
+
+/// What a model is asked, and what the processor answers.
+struct Asked<'a> {
+    model: &'a Model,
+    folder: &'a Path,
+    texts: (Vec<String>, Embeddings),
+    pictures: Option<(Vec<Vec<u8>>, Embeddings)>,
+}
+
+impl Asked<'_> {
+    /// Asks it elsewhere; says whether the answers are right.
+    fn of(&self, place: Place, kernels: GpuKernels, out: &mut dyn Write) -> Result<bool, Failure> {
+        let mut good = true;
+        let mut compare = |what: &str, found: &Embeddings, wanted: &Embeddings| {
+            let what = format!("{what}, {}", name(kernels));
+            good &= compare((self.model.name, &what), kernels, (found, wanted), out);
+        };
+        let (texts, wanted) = &self.texts;
+        let card = place.load(&self.model.folder(self.folder), kernels)?;
+        let found = card.encode(texts, &Unwatched)?;
+        compare(&format!("{} texts", texts.len()), &found, wanted);
+        if kernels == GpuKernels::F32 {
+            keep(self.model, self.folder, texts, &found)?;
+        }
+        // In other company.
+        let some: Vec<&String> = texts.iter().step_by(7).collect();
+        let alone = card.encode(&some, &Unwatched)?;
+        let there = rows(&found, (0..texts.len()).step_by(7));
+        compare("in other company", &alone, &there);
+        if let Some((pictures, wanted)) = &self.pictures {
+            let found = card.encode_pictures(pictures, &Unwatched)?;
+            compare(&format!("{PICTURES} pictures"), &found, wanted);
+        }
+        Ok(good)
+    }
 }
 
 fn texts() -> Vec<String> {

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use mlk8s_engine::{Encoder, GpuKernels, Unwatched};
 
-use crate::models::{all, text};
+use crate::models::{Model, all, text};
 use crate::{Failure, Place, name, tell, tried};
 
 /// Words of the texts: a question, a passage.
@@ -30,36 +30,40 @@ pub(crate) fn run(folder: &Path, place: Place, out: &mut dyn Write) -> Result<()
         let compared = ["minilm", "modernbert"].contains(&model.name);
         let kernels = tried(model.name);
         for kernels in if compared { kernels } else { &kernels[..1] } {
-            let began = Instant::now();
-            let card = place.load(&model.folder(folder), *kernels)?;
-            // What is compiled and found out at first use.
-            card.encode(&texts(64, 40), &Unwatched)?;
-            let loaded = format!("{:.1}", began.elapsed().as_secs_f64());
-            let what = format!(
-                "{}, {}, loaded, and the first texts",
-                model.name,
-                name(*kernels)
-            );
-            tell(out, &["time", &what, &loaded, "s", ""]);
-            for n in WORDS {
-                let n = n.min(card.info().max_tokens - 2);
-                let tokens = match (place, *kernels) {
-                    (Place::Processor, _) => TOKENS[2],
-                    (Place::Card, GpuKernels::Tf32 | GpuKernels::F32) if model.name == "minilm" => {
-                        TOKENS[0]
-                    }
-                    (Place::Card, _) => TOKENS[1],
-                };
-                let found = rate(&card, &texts(tokens / (n + 2), n))?;
-                let what = format!(
-                    "{}, {}, texts of {} tokens",
-                    model.name,
-                    name(*kernels),
-                    n + 2
-                );
-                tell(out, &["time", &what, &format!("{found:.0}"), "texts/s", ""]);
+            // What fails with some kernels says nothing of the others.
+            if let Err(error) = one(&model, folder, (place, *kernels), out) {
+                let what = format!("{}, {}", model.name, name(*kernels));
+                tell(out, &["missing", &what, &error.to_string()]);
             }
         }
+    }
+    Ok(())
+}
+
+fn one(
+    model: &Model,
+    folder: &Path,
+    (place, kernels): (Place, GpuKernels),
+    out: &mut dyn Write,
+) -> Result<(), Failure> {
+    let named = format!("{}, {}", model.name, name(kernels));
+    let began = Instant::now();
+    let card = place.load(&model.folder(folder), kernels)?;
+    // What is compiled and found out at first use.
+    card.encode(&texts(64, 40), &Unwatched)?;
+    let loaded = format!("{:.1}", began.elapsed().as_secs_f64());
+    let what = format!("{named}, loaded, and the first texts");
+    tell(out, &["time", &what, &loaded, "s", ""]);
+    for n in WORDS {
+        let n = n.min(card.info().max_tokens - 2);
+        let tokens = match place {
+            Place::Processor => TOKENS[2],
+            Place::Card if model.name == "minilm" && kernels != GpuKernels::Candle => TOKENS[0],
+            Place::Card => TOKENS[1],
+        };
+        let found = rate(&card, &texts(tokens / (n + 2), n))?;
+        let what = format!("{named}, texts of {} tokens", n + 2);
+        tell(out, &["time", &what, &format!("{found:.0}"), "texts/s", ""]);
     }
     Ok(())
 }
