@@ -26,6 +26,8 @@ use crate::{Failure, tell};
 const SHAPE: (usize, usize) = (320, 768);
 /// Rows that are multiplied: one, as many as kernels for few rows take, one more, and some tiles.
 const ROWS: [usize; 4] = [1, 8, 9, 300];
+/// So many rows are multiplied one by one.
+const FEW_ROWS: usize = 8;
 /// What an error may be at most: all of them together, and the largest, in units of what rounding explains.
 const MOST: (f64, f64) = (1.5, 8.0);
 /// By how much more the card may be off than what explains it.
@@ -81,10 +83,11 @@ fn product(
     let rows: Vec<Vec<f32>> = rows.to_dtype(DType::F32)?.to_vec2()?;
     let matrix: Vec<Vec<f32>> = matrix.dequantize(&Place::Cpu)?.to_vec2()?;
     let mut errors = found.iter();
+    let codes_alone = dtype == GgmlDType::Q4K && n > FEW_ROWS;
     let (mut squares, mut variances, mut worst) = (0.0, 0.0, 0.0_f64);
     for row in &rows {
         for weights in &matrix {
-            let (wanted, variance) = explained(row, weights);
+            let (wanted, variance) = explained(row, weights, codes_alone);
             let error = f64::from(*errors.next().ok_or("numbers are missing")?) - wanted;
             squares += error * error;
             variances += variance;
@@ -111,12 +114,25 @@ fn product(
 }
 
 /// A product, and the variance of the error that comes of rounding: the row to eight bits, and the result to bf16.
-fn explained(row: &[f32], weights: &[f32]) -> (f64, f64) {
+///
+/// A weight of four bits is a code times a scale, less an offset of its block. Kernels for many rows multiply the offset
+/// with the sum of the numbers as they were *before* rounding, so that errors meet the codes alone (`codes_alone`), which
+/// are not negative and so larger than the weights; that for few rows takes the sum of what was rounded.
+fn explained(row: &[f32], weights: &[f32], codes_alone: bool) -> (f64, f64) {
     let (mut sum, mut variance) = (0.0, 0.0);
     for (row, weights) in row.chunks(32).zip(weights.chunks(32)) {
         let largest = row.iter().fold(0.0_f32, |most, x| most.max(x.abs()));
         let step = f64::from(largest) / 127.0;
-        let squares: f64 = weights.iter().map(|w| f64::from(*w) * f64::from(*w)).sum();
+        // The least of a block's codes is 0.
+        let offset = if codes_alone {
+            weights.iter().copied().fold(f32::INFINITY, f32::min)
+        } else {
+            0.0
+        };
+        let squares: f64 = weights
+            .iter()
+            .map(|weight| f64::from(weight - offset).powi(2))
+            .sum();
         variance += step * step / 12.0 * squares;
         let products = row.iter().zip(weights);
         sum += products
