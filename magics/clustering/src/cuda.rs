@@ -23,6 +23,7 @@ mod source;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod tiled;
 
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -139,11 +140,9 @@ fn fit_on(
     let form = Dense::form(rows.dims, options.metric, precision);
     let n_rows = rows.values.len() / rows.dims;
     let bytes = (n_rows * (form.bytes() + 32)) as u64;
-    let copies = if engine.has_hopper() {
-        (n_rows * form.columns.next_multiple_of(hopper::LINE) * 2) as u64
-    } else {
-        0
-    };
+    let reads = engine.has_hopper() && precision != Precision::F32;
+    let block = reads.then(|| hopper::Block::new(rows.dims)).flatten();
+    let copies = block.map_or(0, |block| (block.room(n_rows) * 16) as u64);
     let plan = Plan::new(form.sent, options.k, (bytes, copies), engine.free()?);
     shrinking(plan, n_rows, watch, |plan| {
         let kind = (options.metric, precision);
@@ -187,15 +186,13 @@ fn shrinking(
             Err(error @ CudaError::OutOfMemory { .. }) => plan = plan.smaller().ok_or(error)?,
             done => return done,
         }
-        if plan.resident {
-            continue; // but for the copies of rows, all is as it was
-        }
-        let part = plan.rows().min(n_rows);
-        watch.step(
-            0,
-            n_rows,
-            &format!("the card has no room: going on with {part} rows at a time"),
-        );
+        let instead = if plan.resident {
+            "without a second copy of the rows".to_owned()
+        } else {
+            format!("with {} rows at a time", plan.rows().min(n_rows))
+        };
+        let what = format!("the card has no room: going on {instead}");
+        watch.step(0, n_rows, &what);
     }
 }
 

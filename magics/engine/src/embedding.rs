@@ -1,5 +1,6 @@
 //! Texts and images as rows of numbers, by a model from a directory.
 
+mod batch;
 mod bert;
 mod clip;
 mod gpu;
@@ -38,6 +39,8 @@ use crate::watch::Watch;
 pub struct Encoder {
     info: EncoderInfo,
     tokens: Tokens,
+    /// Token ids that the model knows.
+    n_known: usize,
     model: Model,
 }
 
@@ -114,6 +117,7 @@ impl Encoder {
         Ok(Self {
             info,
             tokens,
+            n_known: known,
             model,
         })
     }
@@ -130,8 +134,9 @@ impl Encoder {
 
     /// One row a text, in the order of the texts.
     ///
-    /// A text has the same bits alone, in any company and order, and for any number of threads. The work is shared out in
-    /// the rayon pool of the caller; `watch` hears of each share and can stop it within 100 ms.
+    /// On the processor a text has the same bits alone, in any company and order, and for any number of threads. The work is
+    /// shared out in the rayon pool of the caller; `watch` hears of each share and can stop it: within 100 ms on the
+    /// processor, on a GPU before the next share.
     pub fn encode<T: AsRef<str> + Sync>(
         &self,
         texts: &[T],
@@ -189,27 +194,6 @@ impl Encoder {
         })
     }
 
-    fn encode_batch(
-        &self,
-        batch: &[&[u32]],
-        rows: &mut [f32],
-        space: &mut Space,
-        watch: &dyn Watch,
-    ) -> Result<(), EngineError> {
-        let Space { x, scratch, .. } = space;
-        let stop = || watch.cancelled();
-        match &self.model {
-            Model::Text(model) => {
-                model.vectors(batch, self.info.pooling, rows, (x, scratch), &stop)?;
-            }
-            Model::Clip(clip) => {
-                let end = self.tokens.after().first().copied();
-                clip.texts(batch, end, rows, (x, scratch), &stop)?;
-            }
-        }
-        Ok(())
-    }
-
     /// One row a picture, given as the bytes of its file (PNG, JPEG or WebP), in their order, in the space of the texts.
     ///
     /// Only CLIP models read pictures. One that can't be decoded ends the work and is named by its number.
@@ -253,7 +237,7 @@ impl Encoder {
         }
         let mut found = share::in_turns(
             sizes,
-            self.model.portion(),
+            Portion::gpu(clip.image_width()),
             n_dims,
             told,
             |range| {

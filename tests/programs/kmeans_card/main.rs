@@ -192,6 +192,11 @@ fn check(place: &Place) -> Result<ExitCode, Failure> {
         (30_001, 3, 17),
         (5_003, 1_024, 33),
         (20_000, 96, 1_000),
+        // So many that each block of Hopper's kernel goes on to other rows, for all widths of it.
+        (60_001, 128, 300),
+        (60_001, 384, 300),
+        (40_001, 700, 200),
+        (20_001, 1_024, 200),
     ] {
         let rows = scattered(n_rows, dims, k);
         let start = rows[..k * dims].to_vec();
@@ -269,6 +274,7 @@ fn time(
         tolerance: 0.0,
         ..Options::new(k)
     };
+    let mut inertias = Vec::new();
     for (precision, name) in PRECISIONS {
         let rates = match place {
             Place::Card(_) => [gemm::SQUARE, gemm::Shape::of(n_rows, dims, k)]
@@ -303,6 +309,18 @@ fn time(
             fit.inertia,
             beside(1)
         ));
+        inertias.push(fit.inertia);
     }
-    Ok(ExitCode::SUCCESS)
+    // What is timed must be right, too: rounded products leave the labels of f32.
+    let ratio = inertias[0] / inertias[2] - 1.0;
+    let right = ratio.abs() <= 1e-5;
+    say(&format!(
+        "check\t{n_rows}x{dims} k={k}, timed\ttf32 beside f32\t{ratio:e}\t{}\t\t",
+        verdict(right)
+    ));
+    Ok(if right {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }

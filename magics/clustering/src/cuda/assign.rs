@@ -2,7 +2,7 @@
 //! matrix products.
 
 use super::data::{BLOCK, Data, Grouping};
-use super::dense::{Dense, Tiled};
+use super::dense::Dense;
 use super::engine::{Argument, Launch, Memory, Numbers, Place, Product};
 use super::error::CudaError;
 use super::hopper;
@@ -10,6 +10,7 @@ use super::model::Model;
 use super::sorted::Sorted;
 use super::source::TENSOR_SHARED;
 use super::stream::Chunk;
+use super::tiled::Tiled;
 
 /// From so many columns on, a product and its argmin move less memory than they compute, and fusing gains nothing; from
 /// the model `8 bytes · 790 TFLOP/s = 2 · columns · 4.3 TB/s`.
@@ -182,7 +183,7 @@ impl DenseGrouping<'_> {
         model.n_unsure.fill(0)?;
         let block = &tiled.block;
         let arguments: [Argument; 14] = [
-            self.dense.tiles(tiled, chunk)?.into(),
+            tiled.place(chunk).into(),
             model.reduced().into(),
             model.halves.place().into(),
             self.dense.spreads.at::<f32>(chunk.first).into(),

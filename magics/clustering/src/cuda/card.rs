@@ -30,6 +30,7 @@ pub(super) struct Card {
     context: Arc<CudaContext>,
     capability: (u32, u32),
     multiprocessors: usize,
+    hopper: bool,
     /// Bytes that may be taken at most, and how many are.
     limit: Option<u64>,
     taken: std::cell::Cell<u64>,
@@ -67,6 +68,7 @@ impl Card {
             context,
             capability: device.compute,
             multiprocessors: multiprocessors.unsigned_abs() as usize,
+            hopper: image.hopper,
             limit,
             taken: std::cell::Cell::new(0),
         }))
@@ -89,18 +91,18 @@ impl Card {
 
 fn load(
     context: &Arc<CudaContext>,
-    image: &[u8],
+    image: &source::Image,
     compute: (u32, u32),
 ) -> Result<BTreeMap<&'static str, CudaFunction>, CudaError> {
     let module = context
-        .load_module(Ptx::from_binary(image.to_vec()))
+        .load_module(Ptx::from_binary(image.code.clone()))
         .map_err(failed("loading the kernels"))?;
     let tensor = if compute >= source::TENSOR_COMPUTE {
         &source::TENSOR_KERNELS[..]
     } else {
         &[]
     };
-    let hopper = if source::has_hopper(compute) {
+    let hopper = if image.hopper {
         &source::HOPPER_KERNELS[..]
     } else {
         &[]
@@ -335,7 +337,7 @@ impl Engine for Card {
     }
 
     fn has_hopper(&self) -> bool {
-        source::has_hopper(self.capability)
+        self.hopper
     }
 
     fn multiprocessors(&self) -> usize {

@@ -7,45 +7,12 @@ use super::assign::DenseGrouping;
 use super::data::{BLOCK, Data, Grouping, Spot};
 use super::engine::{Argument, Engine, Launch, Memory, Numbers, Place};
 use super::error::CudaError;
-use super::hopper::Block;
 use super::model::{Model, Reduced, sum_columns};
 use super::plan::Plan;
 use super::stream::{Chunk, Form, Stream};
+use super::tiled::Tiled;
 use crate::options::Metric;
 use crate::watch::Watch;
-
-/// Rows in 16 bits, as Hopper's kernel reads them.
-pub(super) struct Tiled {
-    pub(super) block: Block,
-    memory: Memory,
-    /// Whether they are those of all rows, made once; else those of the present chunk.
-    whole: bool,
-}
-
-impl Tiled {
-    /// Takes the memory; `None` where the kernel is not there, or does not take such rows.
-    fn new(
-        engine: &Rc<dyn Engine>,
-        (form, numbers): (Form, Numbers),
-        n_rows: usize,
-        plan: Plan,
-    ) -> Result<Option<Tiled>, CudaError> {
-        let able = engine.has_hopper() && numbers != Numbers::F32;
-        let Some(block) = able.then(|| Block::new(form.columns)).flatten() else {
-            return Ok(None);
-        };
-        let rows = if plan.tiled {
-            n_rows
-        } else {
-            plan.rows().min(n_rows)
-        };
-        Ok(Some(Tiled {
-            memory: Memory::of::<[u32; 4]>(engine, block.room(rows))?,
-            block,
-            whole: plan.tiled,
-        }))
-    }
-}
 
 /// Dense rows on a card.
 pub(super) struct Dense<'a> {
@@ -108,7 +75,11 @@ impl<'a> Dense<'a> {
             chunk: plan.rows().min(n_rows),
             metric,
             numbers,
-            tiled: Tiled::new(engine, (form, numbers), n_rows, plan)?,
+            tiled: if plan.tiled {
+                Tiled::new(engine, (form, numbers), n_rows)?
+            } else {
+                None
+            },
             weights: weights
                 .map(|weights| Memory::holding(engine, weights))
                 .transpose()?,
@@ -121,8 +92,8 @@ impl<'a> Dense<'a> {
         let ready = &mut |chunk| {
             dense.measure(chunk)?;
             match &dense.tiled {
-                Some(tiled) if tiled.whole => dense.tile(tiled, chunk).map(|_| ()),
-                _ => Ok(()),
+                Some(tiled) => tiled.make(&dense, chunk),
+                None => Ok(()),
             }
         };
         if !dense.stream.pass(watch, ready)? {
@@ -147,37 +118,6 @@ impl<'a> Dense<'a> {
             Launch::of(kernel, chunk.rows.div_ceil(BLOCK), 256),
             &arguments,
         )
-    }
-
-    /// Where the tiles of a chunk are; they are made now unless all are there.
-    pub(super) fn tiles(&self, tiled: &Tiled, chunk: Chunk) -> Result<Place, CudaError> {
-        if tiled.whole {
-            // Chunks start at multiples of 256 rows.
-            return Ok(tiled.memory.at::<[u32; 4]>(tiled.block.pieces(chunk.first)));
-        }
-        self.tile(tiled, chunk)
-    }
-
-    /// Makes the tiles of a chunk; where they are.
-    fn tile(&self, tiled: &Tiled, chunk: Chunk) -> Result<Place, CudaError> {
-        let first = if tiled.whole { chunk.first } else { 0 };
-        let (place, pieces) = (
-            tiled.memory.at::<[u32; 4]>(tiled.block.pieces(first)),
-            tiled.block.pieces(chunk.rows),
-        );
-        let arguments: [Argument; 7] = [
-            chunk.place.into(),
-            self.spreads.at::<f32>(chunk.first).into(),
-            (chunk.rows as u32).into(),
-            (self.form.width as u32).into(),
-            (tiled.block.lines as u32).into(),
-            (pieces as u64).into(),
-            place.into(),
-        ];
-        let kernel = self.pick("tile_rows_f32", "tile_rows_bf16");
-        self.engine
-            .launch(Launch::of(kernel, pieces.div_ceil(256), 256), &arguments)?;
-        Ok(place)
     }
 
     fn sum_partial(&self) -> Result<f64, CudaError> {

@@ -84,11 +84,6 @@ pub(super) const HOPPER_KERNELS: [&str; 12] = [
     "tile_rows_f32",
 ];
 
-/// Whether the image for a compute capability has the kernels for Hopper.
-pub(super) fn has_hopper(compute: (u32, u32)) -> bool {
-    architecture(compute) == HOPPER_ARCHITECTURE
-}
-
 /// All sources as one program; `#line` keeps the messages of the compiler true.
 fn program(compute: (u32, u32), architecture: &str) -> String {
     let tensor = (compute >= TENSOR_COMPUTE).then_some(TENSOR);
@@ -100,17 +95,38 @@ fn program(compute: (u32, u32), architecture: &str) -> String {
     parts.join("\n")
 }
 
-/// What was compiled, by compute capability.
-type Images = BTreeMap<(u32, u32), Arc<Vec<u8>>>;
+/// What the driver loads.
+pub(super) struct Image {
+    /// Machine code, or PTX (with its closing zero) where NVRTC does not know the card.
+    pub(super) code: Vec<u8>,
+    /// Whether the kernels for Hopper are in it.
+    pub(super) hopper: bool,
+}
 
-/// What the driver loads: machine code, or PTX (with its closing zero) where NVRTC does not know the card.
-pub(super) fn compiled(compute: (u32, u32)) -> Result<Arc<Vec<u8>>, CudaError> {
+/// What was compiled, by compute capability.
+type Images = BTreeMap<(u32, u32), Arc<Image>>;
+
+/// The kernels for a card; compiled once a process.
+pub(super) fn compiled(compute: (u32, u32)) -> Result<Arc<Image>, CudaError> {
     static DONE: Mutex<Images> = Mutex::new(BTreeMap::new());
     let mut done = DONE.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(image) = done.get(&compute) {
         return Ok(image.clone());
     }
-    let image = Arc::new(compile(compute, &architecture(compute))?.image);
+    let architecture = architecture(compute);
+    let hopper = architecture == HOPPER_ARCHITECTURE;
+    let image = match compile(compute, &architecture) {
+        // NVRTC of CUDA 11.8 knows Hopper, and not what only Hopper has.
+        Err(_) if hopper => Image {
+            code: compile(compute, "sm_90")?.image,
+            hopper: false,
+        },
+        compiled => Image {
+            code: compiled?.image,
+            hopper,
+        },
+    };
+    let image = Arc::new(image);
     done.insert(compute, image.clone());
     Ok(image)
 }

@@ -162,7 +162,16 @@ impl Clip {
     /// Moves both towers from the processor to another place.
     pub(super) fn move_to(&mut self, place: &Place) -> candle_core::Result<()> {
         self.text.move_to(Some(&self.words), place)?;
+        if self.text.layers.tower().is_some() {
+            // They are there, too, and no longer read from here.
+            self.words = Vec::new();
+        }
         self.image.move_to(None, place)
+    }
+
+    /// Values of one patch in the tower for images.
+    pub(super) fn image_width(&self) -> usize {
+        self.image.layers.width()
     }
 
     /// Values of one row.
@@ -170,7 +179,7 @@ impl Clip {
         self.text.projection.n_out()
     }
 
-    /// Number of ids it knows.
+    /// Number of ids it knows, while it is on the processor.
     pub(super) fn vocabulary(&self) -> usize {
         self.words.len() / self.text.layers.width()
     }

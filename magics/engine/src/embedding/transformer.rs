@@ -33,7 +33,7 @@ impl Transformer {
         self.layers.width()
     }
 
-    /// Number of ids it knows.
+    /// Number of ids it knows, while it is on the processor.
     pub(super) fn vocabulary(&self) -> usize {
         self.words.len() / self.width()
     }
@@ -58,6 +58,10 @@ impl Transformer {
             last_norm: self.last_norm.as_ref(),
             projection: None,
         })?;
+        if self.layers.tower().is_some() {
+            // They are there, too, and no longer read from here.
+            (self.words, self.positions) = (Vec::new(), Vec::new());
+        }
         Ok(())
     }
 

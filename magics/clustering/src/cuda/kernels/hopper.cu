@@ -25,10 +25,6 @@ static __device__ __forceinline__ void barrier_start(u64 *barrier, u32 arrivals)
     asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(shared_address(barrier)), "r"(arrivals) : "memory");
 }
 
-static __device__ __forceinline__ void barrier_arrive(u64 *barrier) {
-    asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(shared_address(barrier)) : "memory");
-}
-
 static __device__ __forceinline__ void barrier_expect(u64 *barrier, u32 bytes) {
     asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(shared_address(barrier)), "r"(bytes) : "memory");
 }
@@ -102,7 +98,8 @@ static __device__ __forceinline__ u64 describe(u32 address) {
 // Where a piece of a line stands: the line's number among eight is XORed into its own.
 static __device__ __forceinline__ u32 swizzled_place(u32 line, u32 piece) { return line * LINE_PIECES + (piece ^ (line & 7u)); }
 
-// The power of two that brings numbers up to `most` to 2¹³ … 2¹⁴, far from both ends of f16's range.
+// The power of two that brings numbers up to `most` to 2¹³ … 2¹⁴, far from both ends of f16's range. It has limits: rows
+// whose numbers are below 2⁻⁷⁴, where squares are no numbers in f32 either, lose bits.
 static __device__ __forceinline__ float scale_for(float most) {
     int exponent = 13 + 127 - (int)(__float_as_uint(most) >> 23);
     exponent = exponent < -60 ? -60 : exponent > 60 ? 60 : exponent;

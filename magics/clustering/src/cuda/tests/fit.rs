@@ -131,14 +131,11 @@ fn rows_that_do_not_fit_are_streamed() {
             (150_000, [false, true]),
             (150_000, [true, false]),
         ] {
-            let hopper = early[0] && precision != Precision::F32;
-            // Its kernel takes more: tiles of centroids and of rows.
-            let memory = if hopper { memory + 50_000 } else { memory };
             let habits = Habits {
                 order: 2,
                 early,
                 memory: Some(memory),
-                hopper,
+                hopper: early[0],
             };
             let says = Says(Mutex::default());
             let fit = fit_on(

@@ -21,7 +21,7 @@ const WAYS: [(Precision, bool); 5] = [
 ];
 
 /// Rows, columns, clusters: one of each, tiles that are not full, both sides of the limits between the ways to assign.
-const SHAPES: [(usize, usize, usize); 10] = [
+const SHAPES: [(usize, usize, usize); 11] = [
     (1, 1, 1),
     (2, 3, 2),
     (129, 1, 3),
@@ -29,6 +29,7 @@ const SHAPES: [(usize, usize, usize); 10] = [
     (515, 33, 129),
     (260, 100, 5),
     (130, 735, 7),
+    (900, 384, 140),
     (70, 800, 131),
     (66, 1700, 4),
     (1300, 9, 1000),
@@ -58,7 +59,7 @@ fn pass(
     let (n_rows, k) = (rows.len() / dims, centroids.len() / dims);
     let plan = Plan {
         resident: true,
-        tiled: habits.order.is_multiple_of(2),
+        tiled: habits.hopper,
         chunk: 512,
         piece: 256,
     };
@@ -200,7 +201,12 @@ fn whole_numbers_are_exact_and_the_lowest_of_equals_wins() {
 
 #[test]
 fn rounded_products_give_the_labels_of_f32() {
-    for (n_rows, dims, k) in [(700, 24, 90), (390, 100, 33), (200, 740, 12)] {
+    for (n_rows, dims, k) in [
+        (700, 24, 90),
+        (390, 100, 33),
+        (600, 330, 12),
+        (200, 740, 12),
+    ] {
         let rows = scattered(n_rows, dims, k, 3);
         // Centroids in pairs that all but coincide: each row is a near tie.
         let mut centroids = scattered(k, dims, k, 3);

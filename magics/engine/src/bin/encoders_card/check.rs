@@ -132,7 +132,12 @@ fn compare(
 ) -> bool {
     let pairs = || found.rows().zip(wanted.rows());
     let worst = pairs().map(difference).fold(0.0, f32::max);
-    let cosine = pairs().map(cosine).fold(1.0, f64::min);
+    // What is no number, as of a row of zeros, is no likeness.
+    let likeness = |pair| match cosine(pair) {
+        cosine if cosine.is_nan() => -1.0,
+        cosine => cosine,
+    };
+    let cosine = pairs().map(likeness).fold(1.0, f64::min);
     let near = match kernels {
         GpuKernels::Tf32 => cosine >= LEAST && worst.is_finite(),
         GpuKernels::F32 | GpuKernels::Candle => worst <= MOST,

@@ -51,7 +51,8 @@ pub(crate) fn run(device: Device, few: bool, out: &mut dyn Write) -> Result<bool
     }
     let folder = std::env::temp_dir().join(format!("mlk8s-quantised-{}", std::process::id()));
     let done = models(&folder, device, few, out);
-    std::fs::remove_dir_all(&folder)?;
+    // Where it failed early there is none.
+    let _ = std::fs::remove_dir_all(&folder);
     Ok(done? && good)
 }
 
