@@ -161,14 +161,12 @@ pub fn run(line: &Line, out: &mut dyn Write) -> Result<ExitCode, Failure> {
                 .transpose()?;
             let cluster = Cluster::connect(&place)?;
             let seen = cluster.inventory(line.namespace.as_deref(), &|| false)?;
-            status::write(&seen, out)?;
+            let code = status::write(&seen, out)?;
             let Some(objects) = objects else {
-                return Ok(ExitCode::SUCCESS);
+                return Ok(code);
             };
-            Ok(status::standing(
-                &cluster.standing(&objects, &|| false)?,
-                out,
-            )?)
+            let standing = cluster.standing(&objects, &|| false)?;
+            Ok(status::standing(&standing, out)?)
         }
         Command::Forward {
             what,

@@ -9,7 +9,7 @@ mod queue;
 mod service;
 mod volume;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -47,6 +47,8 @@ pub struct Inventory {
     pub volumes: Vec<Volume>,
     /// The pod that this runs in, where it runs in one.
     pub own: Option<OwnPod>,
+    /// Plural names of the lists that came, whole or cut.
+    pub read: BTreeSet<String>,
     /// What one may not see.
     pub denied: Vec<Denied>,
     /// What could not be read for another reason.
@@ -292,7 +294,9 @@ pub struct OwnPod {
 /// Something that could not be read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Failed {
-    /// What.
+    /// Its plural name.
+    pub resource: String,
+    /// What, in words.
     pub what: String,
     /// Why.
     pub why: String,
@@ -312,6 +316,21 @@ impl Inventory {
     pub fn gpu_users(&self, node: &str) -> Vec<&Pod> {
         let here = |pod: &&Pod| pod.gpus > 0 && pod.holds() && pod.node.as_deref() == Some(node);
         self.pods.iter().filter(here).collect()
+    }
+
+    /// Why the list called `resource` is empty here, though the cluster may have some; `None` where it came.
+    pub fn unread(&self, resource: &str) -> Option<String> {
+        if self.read.contains(resource) {
+            return None;
+        }
+        let failed = self.failed.iter().find(|one| one.resource == resource);
+        let denied = || {
+            // The closer one: where the own namespace is denied, too, more is not to be had.
+            let all = self.denied.iter().filter(|one| one.resource == resource);
+            all.max_by_key(|one| one.namespace.is_some())
+                .map(ToString::to_string)
+        };
+        failed.map(|one| one.why.clone()).or_else(denied)
     }
 
     /// Roles that would allow all that was denied, as YAML to be applied by an administrator.

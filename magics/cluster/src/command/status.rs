@@ -5,12 +5,16 @@ use std::process::ExitCode;
 
 use crate::denied;
 use crate::inventory::{Inventory, PodState, Scope};
+use crate::manifest::apply::Standing;
 
 /// Lines of one kind that are written.
 const SHOWN: usize = 40;
 
-/// Writes what there is to see.
-pub(super) fn write(seen: &Inventory, out: &mut dyn Write) -> io::Result<()> {
+/// Lists that have lines of their own where they did not come: that nothing is there would be another thing.
+const MAIN: [&str; 2] = ["nodes", "pods"];
+
+/// Writes what there is to see; the program fails where nothing is.
+pub(super) fn write(seen: &Inventory, out: &mut dyn Write) -> io::Result<ExitCode> {
     let scope = match &seen.scope {
         Scope::Cluster => "the whole cluster".to_owned(),
         Scope::Namespace(name) => format!("namespace `{name}`"),
@@ -19,10 +23,18 @@ pub(super) fn write(seen: &Inventory, out: &mut dyn Write) -> io::Result<()> {
     nodes(seen, out)?;
     pods(seen, out)?;
     others(seen, out)?;
-    remarks(seen, out)
+    remarks(seen, out)?;
+    if seen.read.is_empty() {
+        writeln!(out, "nothing of this cluster could be read")?;
+        return Ok(ExitCode::FAILURE);
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 fn nodes(seen: &Inventory, out: &mut dyn Write) -> io::Result<()> {
+    if let Some(why) = seen.unread("nodes") {
+        writeln!(out, "nodes could not be listed: {why}")?;
+    }
     for node in &seen.nodes {
         let gpus = match node.gpus.allocatable {
             0 => String::new(),
@@ -51,6 +63,9 @@ fn nodes(seen: &Inventory, out: &mut dyn Write) -> io::Result<()> {
 }
 
 fn pods(seen: &Inventory, out: &mut dyn Write) -> io::Result<()> {
+    if let Some(why) = seen.unread("pods") {
+        return writeln!(out, "pods could not be listed: {why}");
+    }
     let unwell = |state| {
         matches!(
             state,
@@ -134,7 +149,9 @@ fn others(seen: &Inventory, out: &mut dyn Write) -> io::Result<()> {
 
 /// What was not seen.
 fn remarks(seen: &Inventory, out: &mut dyn Write) -> io::Result<()> {
-    for line in denied::told(&seen.denied) {
+    let is_told = |resource: &str| MAIN.contains(&resource) && seen.unread(resource).is_some();
+    let denied = seen.denied.iter().filter(|one| !is_told(&one.resource));
+    for line in denied::told(&denied.cloned().collect::<Vec<_>>()) {
         writeln!(out, "{line}")?;
     }
     if let Some(role) = seen.role_to_ask_for() {
@@ -144,7 +161,7 @@ fn remarks(seen: &Inventory, out: &mut dyn Write) -> io::Result<()> {
             role.trim_end()
         )?;
     }
-    for failed in &seen.failed {
+    for failed in seen.failed.iter().filter(|one| !is_told(&one.resource)) {
         writeln!(out, "{} could not be read: {}", failed.what, failed.why)?;
     }
     for cut in &seen.cut {
@@ -164,22 +181,28 @@ fn after(words: &str) -> String {
     }
 }
 
-/// Writes how each object of an overlay is; the program fails where one is not there.
-pub(super) fn standing(
-    all: &[(String, Option<String>)],
-    out: &mut dyn Write,
-) -> io::Result<ExitCode> {
-    for (object, words) in all {
-        writeln!(out, "{object}: {}", words.as_deref().unwrap_or("not there"))?;
+/// Writes how each object of an overlay is; the program fails where one is not there, or cannot be looked at.
+pub(super) fn standing(all: &[(String, Standing)], out: &mut dyn Write) -> io::Result<ExitCode> {
+    let (mut there, mut unread) = (0, 0);
+    for (object, standing) in all {
+        match standing {
+            Standing::There(words) => {
+                there += 1;
+                writeln!(out, "{object}: {words}")?;
+            }
+            Standing::Missing => writeln!(out, "{object}: not there")?,
+            Standing::Unread(why) => {
+                unread += 1;
+                writeln!(out, "{object}: could not be read: {why}")?;
+            }
+        }
     }
-    let missing = all.iter().filter(|(_, words)| words.is_none()).count();
-    writeln!(
-        out,
-        "{} of {} objects are there",
-        all.len() - missing,
-        all.len()
-    )?;
-    Ok(if missing == 0 {
+    let unread = match unread {
+        0 => String::new(),
+        n => format!(", {n} could not be read"),
+    };
+    writeln!(out, "{there} of {} objects are there{unread}", all.len())?;
+    Ok(if there == all.len() {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE

@@ -1,6 +1,6 @@
 //! Asks the cluster for everything at once, and goes on where one thing is denied.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 
 use chrono::Utc;
@@ -60,9 +60,10 @@ struct Gathering<'a> {
     remarks: Mutex<Remarks>,
 }
 
-/// What was not seen.
+/// What came, and what was not seen.
 #[derive(Default)]
 struct Remarks {
+    read: BTreeSet<String>,
     denied: Vec<Denied>,
     failed: Vec<Failed>,
     absent: Vec<String>,
@@ -105,6 +106,7 @@ impl Gathering<'_> {
             rays: clusters.into_iter().chain(serves).collect(),
             volumes,
             own: None,
+            read: std::mem::take(&mut remarks.read),
             denied: Vec::new(),
             failed: std::mem::take(&mut remarks.failed),
             absent: std::mem::take(&mut remarks.absent),
@@ -276,8 +278,9 @@ impl Gathering<'_> {
     ) -> Result<Option<Vec<T>>, ClusterError> {
         let error = match listed {
             Ok(listed) => {
+                let mut remarks = self.remarks.lock().await;
+                remarks.read.insert(asked.resource.clone());
                 if listed.is_cut {
-                    let mut remarks = self.remarks.lock().await;
                     remarks.cut.push(Cut {
                         what: asked.resource.clone(),
                         shown: listed.items.len(),
@@ -297,6 +300,7 @@ impl Gathering<'_> {
             error => {
                 let mut remarks = self.remarks.lock().await;
                 remarks.failed.push(Failed {
+                    resource: asked.resource.clone(),
                     what: asked.what(),
                     why: error.to_string(),
                 });

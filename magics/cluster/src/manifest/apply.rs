@@ -115,6 +115,17 @@ pub enum Change {
     Untried,
 }
 
+/// How an object of an overlay is in the cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Standing {
+    /// It is there, and so it is, in a word or a few.
+    There(String),
+    /// It is not there.
+    Missing,
+    /// It may be there: why that could not be seen.
+    Unread(String),
+}
+
 /// An object that the cluster will not have.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refused {
@@ -240,12 +251,12 @@ impl Cluster {
         }
     }
 
-    /// How each of `objects` is, in a word or a few; `None` for one that is not there.
+    /// How each of `objects` is.
     pub fn standing(
         &self,
         objects: &[Object],
         stop: &(dyn Fn() -> bool + Sync),
-    ) -> Result<Vec<(String, Option<String>)>, ClusterError> {
+    ) -> Result<Vec<(String, Standing)>, ClusterError> {
         self.wait(stop, async {
             let kinds = Kinds::learn(&self.reach, objects).await?;
             let mut standing = Vec::new();
@@ -254,14 +265,15 @@ impl Cluster {
                     Some(served) => self.live(object, served).await,
                     None => Ok(None),
                 };
-                let words = match live {
-                    Ok(live) => live.map(|live| {
-                        compare::standing(&serde_json::to_value(live).unwrap_or_default())
-                    }),
+                let how = match live {
+                    Ok(Some(live)) => Standing::There(compare::standing(
+                        &serde_json::to_value(live).unwrap_or_default(),
+                    )),
+                    Ok(None) => Standing::Missing,
                     Err(error) if error.is_of_all() => return Err(error),
-                    Err(error) => Some(error.to_string()),
+                    Err(error) => Standing::Unread(error.to_string()),
                 };
-                standing.push((object.title(), words));
+                standing.push((object.title(), how));
             }
             Ok(standing)
         })

@@ -328,12 +328,12 @@ fn what_stands_is_told() {
     let standing = cluster.standing(&objects(ENDPOINT), &go_on).unwrap();
     let lines: Vec<String> = standing
         .iter()
-        .map(|(object, words)| format!("{object}: {words:?}"))
+        .map(|(object, how)| format!("{object}: {how:?}"))
         .collect();
     expect![[r#"
-        Deployment ml/llm: Some("0 of 1 ready")
-        Service ml/llm: None
-        Namespace ml: Some("there")"#]]
+        Deployment ml/llm: There("0 of 1 ready")
+        Service ml/llm: Missing
+        Namespace ml: There("there")"#]]
     .assert_eq(&lines.join("\n"));
 }
 

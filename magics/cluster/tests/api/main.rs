@@ -11,4 +11,5 @@ mod jobs;
 mod objects;
 mod program;
 mod stand_in;
+mod status;
 mod stops;

@@ -27,7 +27,7 @@ pub(crate) fn words(output: &Output) -> String {
 }
 
 /// A folder of manifests whose rendering program writes `text`.
-fn manifests(text: &str) -> tempfile::TempDir {
+pub(crate) fn manifests(text: &str) -> tempfile::TempDir {
     use std::os::unix::fs::PermissionsExt as _;
     let folder = tempfile::tempdir().unwrap();
     let overlay = folder.path().join("overlays/home");
@@ -44,7 +44,7 @@ fn manifests(text: &str) -> tempfile::TempDir {
     folder
 }
 
-fn with(folder: &Path) -> Command {
+pub(crate) fn with(folder: &Path) -> Command {
     let mut command = program();
     let path = std::env::var("PATH").unwrap_or_default();
     command
@@ -63,53 +63,6 @@ fn without_a_cluster_it_says_what_to_type() {
          hint: `microk8s config > ~/.kube/config` on the node writes one; `export KUBECONFIG=FILE` names another
     "]]
     .assert_eq(&words(&output));
-}
-
-#[test]
-fn status_shows_what_there_is() {
-    let mut world = house();
-    world.forbid("list", "persistentvolumeclaims", Some("anna"));
-    let server = StandIn::start(world);
-    // By the variable of the environment, as kubectl takes it.
-    let output = program()
-        .env("KUBECONFIG", server.kubeconfig(TOKEN, None))
-        .arg("status")
-        .output()
-        .unwrap();
-    let text = words(&output).replace(&server.url(), "URL");
-    expect![[r#"
-        URL, Kubernetes v1.36.2, the whole cluster
-        node rig1: ready, 0.1 of 8 cores, 0 of 32 GiB
-        node rig4: ready, 2.5 of 16 cores, 22 of 64 GiB, 2 of 2 GPUs taken (NVIDIA-GeForce-RTX-3090)
-            1 GPU: anna/papers-0
-            1 GPU: ml/llm-7d9f8b6c5-abcde
-        node rig5: not ready, 0.0 of 4 cores, 0 of 16 GiB: not ready: Kubelet stopped posting node status.
-        6 pods: 2 running, 2 pending, 1 crashing, 1 succeeded
-            anna/broken-x crashing: CrashLoopBackOff: `main` is started again and again, ended with OOMKilled (out of memory, exit code 137)
-            ml/image pending: ImagePullBackOff: Back-off pulling image "x:2"
-            ml/train-x pending: Unschedulable: 0/3 nodes are available: 3 Insufficient nvidia.com/gpu.
-        waits for 3 GPU: Workload ml/job-sweep: couldn't assign flavors: insufficient quota
-        waits for 2 GPU: Pod ml/train-x: Unschedulable: 0/3 nodes are available: 3 Insufficient nvidia.com/gpu.
-        endpoint http://llm.ml.svc:8000/v1
-        notebook anna/papers: ready
-        RayCluster ml/ray: ready, 1 of 2 workers
-        may not list `persistentvolumeclaims` in namespace `anna`
-        an administrator can allow it with this:
-        apiVersion: rbac.authorization.k8s.io/v1
-        kind: ClusterRole
-        metadata: {name: mlk8s-view-default-editor-anna}
-        rules:
-        - {apiGroups: [""], resources: ["persistentvolumeclaims"], verbs: ["list"]}
-        ---
-        apiVersion: rbac.authorization.k8s.io/v1
-        kind: ClusterRoleBinding
-        metadata: {name: mlk8s-view-default-editor-anna}
-        roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: mlk8s-view-default-editor-anna}
-        subjects:
-        - {kind: ServiceAccount, name: default-editor, namespace: anna}
-    "#]]
-    .assert_eq(&text);
-    assert!(output.status.success());
 }
 
 #[test]

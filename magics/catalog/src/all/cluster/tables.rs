@@ -73,10 +73,10 @@ fn nodes(seen: &Inventory) -> Table {
             Column::text("role"),
             Column::text("remarks"),
         ],
-        note: if seen.nodes.is_empty() {
-            "no node may be seen".to_owned()
-        } else {
-            "requested by pods of what can be given to them".to_owned()
+        note: match seen.unread("nodes") {
+            Some(why) => format!("nodes could not be listed: {why}"),
+            None if seen.nodes.is_empty() => "there are no nodes".to_owned(),
+            None => "requested by pods of what can be given to them".to_owned(),
         },
         rows: seen.nodes.iter().map(row).collect(),
     }
@@ -280,10 +280,13 @@ fn remarks(seen: &Inventory, frame: &str) -> String {
             own.name, own.namespace
         ));
     }
-    lines.push(format!(
-        "all {} pods that may be seen are in the frame `{frame}`",
-        seen.pods.len()
-    ));
+    lines.push(match seen.unread("pods") {
+        Some(_) => format!("the frame `{frame}` is empty: pods could not be listed"),
+        None => format!(
+            "all {} pods that may be seen are in the frame `{frame}`",
+            seen.pods.len()
+        ),
+    });
     lines.extend(denied::told(&seen.denied));
     lines.extend(
         seen.failed
