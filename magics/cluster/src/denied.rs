@@ -71,7 +71,7 @@ impl fmt::Display for Denied {
     }
 }
 
-/// What rights are wanted for. Each purpose has a role of its own: one that is applied replaces that of the same name.
+/// What rights are wanted for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
     /// Showing what a cluster has.
@@ -123,12 +123,19 @@ pub fn role_to_ask_for(denied: &[Denied], purpose: Purpose) -> Option<String> {
     Some(parts.join("---\n"))
 }
 
-/// The name of the role and of its binding: each person who asks has a binding of their own.
+/// The first part of the name of a role and of its binding, by whom they are for and what for.
 fn role_name(who: &str, purpose: Purpose) -> String {
     let who = who.rsplit(':').take(2).collect::<Vec<_>>().join("-");
     format!("mlk8s-{}-{who}", purpose.word())
         .to_lowercase()
         .replace(|c: char| !c.is_ascii_alphanumeric() && c != '-', "-")
+}
+
+/// A number for `rules` (FNV-1a, <http://www.isthe.com/chongo/tech/comp/fnv/>), the same on every machine.
+fn number_of(rules: &str) -> u32 {
+    rules.bytes().fold(0x811c_9dc5, |sum, byte| {
+        (sum ^ u32::from(byte)).wrapping_mul(0x0100_0193)
+    })
 }
 
 fn role(namespace: Option<&str>, denied: &[&Denied], who: &str, name: &str) -> String {
@@ -148,6 +155,8 @@ fn role(namespace: Option<&str>, denied: &[&Denied], who: &str, name: &str) -> S
         format!("- {{apiGroups: [\"{group}\"], resources: [\"{resource}\"], verbs: [{verbs}]}}\n")
     });
     let rules: String = rules.collect();
+    // One that is applied replaces that of the same name; what was allowed for another overlay or magic is to stay.
+    let name = format!("{name}-{:08x}", number_of(&rules));
     let subject = match who
         .strip_prefix("system:serviceaccount:")
         .and_then(|who| who.split_once(':'))
@@ -206,28 +215,28 @@ mod tests {
         expect![[r#"
             apiVersion: rbac.authorization.k8s.io/v1
             kind: ClusterRole
-            metadata: {name: mlk8s-view-default-editor-anna}
+            metadata: {name: mlk8s-view-default-editor-anna-43382fac}
             rules:
             - {apiGroups: [""], resources: ["nodes"], verbs: ["list"]}
             - {apiGroups: [""], resources: ["pods"], verbs: ["list"]}
             ---
             apiVersion: rbac.authorization.k8s.io/v1
             kind: ClusterRoleBinding
-            metadata: {name: mlk8s-view-default-editor-anna}
-            roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: mlk8s-view-default-editor-anna}
+            metadata: {name: mlk8s-view-default-editor-anna-43382fac}
+            roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: mlk8s-view-default-editor-anna-43382fac}
             subjects:
             - {kind: ServiceAccount, name: default-editor, namespace: anna}
             ---
             apiVersion: rbac.authorization.k8s.io/v1
             kind: Role
-            metadata: {name: mlk8s-view-default-editor-anna, namespace: anna}
+            metadata: {name: mlk8s-view-default-editor-anna-b0982552, namespace: anna}
             rules:
             - {apiGroups: [""], resources: ["secrets"], verbs: ["list"]}
             ---
             apiVersion: rbac.authorization.k8s.io/v1
             kind: RoleBinding
-            metadata: {name: mlk8s-view-default-editor-anna, namespace: anna}
-            roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: mlk8s-view-default-editor-anna}
+            metadata: {name: mlk8s-view-default-editor-anna-b0982552, namespace: anna}
+            roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: mlk8s-view-default-editor-anna-b0982552}
             subjects:
             - {kind: ServiceAccount, name: default-editor, namespace: anna}
         "#]]
@@ -247,6 +256,23 @@ mod tests {
         let apply = role(Purpose::Apply);
         assert_eq!(names(&apply, "mlk8s-apply"), 3);
         assert_eq!(names(&apply, "mlk8s-view"), 0);
+    }
+
+    #[test]
+    fn the_role_for_one_overlay_leaves_that_for_another_as_it_is() {
+        let name = |resource| {
+            let role = role_to_ask_for(&[denied(resource, Some("anna"))], Purpose::Apply);
+            let role = role.unwrap();
+            let line = role.lines().nth(2).unwrap();
+            line.to_owned()
+        };
+        assert_ne!(name("pods"), name("services"));
+        assert_eq!(name("pods"), name("pods"));
+        // As the algorithm's own page has it.
+        assert_eq!(
+            (number_of(""), number_of("foobar")),
+            (0x811c_9dc5, 0xbf9c_f968)
+        );
     }
 
     #[test]
