@@ -96,13 +96,16 @@ fn caption(graph: &GraphView) -> String {
 }
 
 fn counts(graph: &GraphView) -> String {
-    let n = graph.n_communities;
-    [
+    let communities = match graph.n_communities {
+        0 => String::new(),
+        1 => ", 1 community".to_owned(),
+        n => format!(", {n} communities"),
+    };
+    format!(
+        "{}, {}{communities}",
         graph.wording.nodes(graph.nodes.len()),
         graph.wording.edges(graph.edges.len()),
-        format!("{n} {}", if n == 1 { "community" } else { "communities" }),
-    ]
-    .join(", ")
+    )
 }
 
 fn most_connected(graph: &GraphView, order: &[usize]) -> Table {

@@ -75,6 +75,7 @@ pub(crate) fn json(graph: &GraphView, scene: &Scene) -> Value {
     json!({
         "title": graph.title,
         "plain": graph.wording == Wording::Graph,
+        "grouped": graph.n_communities > 0,
         "width": WIDTH,
         "height": scene.height.round(),
         "rim": tenth(scene.rim),

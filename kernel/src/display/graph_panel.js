@@ -27,10 +27,11 @@ function panelOf(data, choose, point) {
     const head = make("div", "head"), rows = node.edges.slice().sort((a, b) => b.count - a.count || a.id - b.id);
     head.append(dotOf(node), make("span", "", node.name));
     panel.append(head);
-    if (node.aliases.length) note("also written " + node.aliases.join(", "));
+    if (node.aliases.length) note((data.plain ? "" : "also written ") + node.aliases.join(", "));
     const counts = [edgesOf(node.degree)];
     if (!data.plain) counts.push(plural(node.mentions, "mention", "mentions"));
-    note(counts.concat("community " + (node.community + 1)).join(" · "));
+    if (data.grouped) counts.push("community " + (node.community + 1));
+    note(counts.join(" · "));
     rows.slice(0, ROWS).forEach((edge) => panel.append(rowOf(node, edge)));
     if (rows.length > ROWS) note("and " + (rows.length - ROWS) + " more");
     const hidden = node.degree - rows.length;

@@ -136,6 +136,20 @@ fn a_figure_is_static_first_and_its_scripts_are_two() {
 }
 
 #[test]
+fn a_graph_whose_colours_mean_other_things_speaks_of_no_communities() {
+    let html = |n_communities| {
+        let graph = GraphView {
+            n_communities,
+            ..graph()
+        };
+        let bundle = bundle(&View::Graph(Box::new(graph)));
+        bundle["text/html"].as_str().unwrap().to_owned()
+    };
+    assert!(html(2).contains("1 relation, 2 communities") && html(2).contains("\"grouped\":true"));
+    assert!(!html(0).contains("communities<") && html(0).contains("\"grouped\":false"));
+}
+
+#[test]
 fn the_same_view_gives_the_same_bundle() {
     for view in views() {
         assert_eq!(bundle(&view), bundle(&view));

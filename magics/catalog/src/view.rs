@@ -72,7 +72,7 @@ pub struct GraphView {
     pub nodes: Vec<NodeView>,
     /// The edges, by index into `nodes`.
     pub edges: Vec<EdgeView>,
-    /// How many communities the whole graph has.
+    /// How many communities the whole graph has; 0 where its colours stand for something else.
     pub n_communities: u32,
     /// What is not in the picture, as one sentence; empty when nothing was left out.
     pub left_out: String,

@@ -128,11 +128,13 @@ fn picture(graph: &Graph, seen: &Inventory) -> Option<View> {
     };
     let mut view = sketch::lay_out(sketch)?;
     for (node, vertex) in view.nodes.iter_mut().zip(&graph.nodes) {
-        // One colour a sort of thing, and one for what is in trouble.
+        // One colour a sort of thing, and one for what is in trouble: no communities.
         node.community = colour(vertex.kind, vertex.is_well);
-        node.aliases = vec![vertex.detail.clone()];
+        if !vertex.detail.is_empty() {
+            node.aliases = vec![vertex.detail.clone()];
+        }
     }
-    view.n_communities = 1 + view.nodes.iter().map(|node| node.community).max()?;
+    view.n_communities = 0;
     view.wording = Wording::Graph;
     view.title = format!("the cluster at {}", seen.server);
     if !graph.left_out.is_empty() {
