@@ -2,7 +2,8 @@
 
 It speaks the protocol of Kubernetes (https://kubernetes.io/docs/reference/using-api/api-concepts/): kinds `…List` with
 `metadata.continue`, objects that are made, applied and deleted, `Status` objects with `reason` and `details` for what is
-forbidden, not there, there already or somebody else's. Field by field it checks nothing; test_manifests.py does.
+forbidden, not there, there already or somebody else's, headers that warn, pod security by the labels of a namespace. Field by
+field it checks nothing; test_manifests.py does.
 """
 
 import http.server
@@ -13,6 +14,7 @@ import urllib.parse
 import uuid
 from pathlib import Path
 
+from kubernetes_admission import admit, warning
 from kubernetes_apply import Conflict, applied
 from kubernetes_home import ago
 from kubernetes_jobs import Runner
@@ -28,10 +30,11 @@ class ApiServer:
     """Serves `objects` to those who know the token.
 
     What is named in `denied` is forbidden to them, a resource for its lists or `VERB RESOURCE`. Pods of Jobs run as
-    processes with the environment `image`, for a real image brings its own; their files are in `folder`.
+    processes with the environment `image`, for a real image brings its own; their files are in `folder`. The namespace has
+    `labels`, such as those of pod security.
     """
 
-    def __init__(self, objects, denied=(), folder=None, image=None):
+    def __init__(self, objects, denied=(), folder=None, image=None, labels=None):
         self.denied = {one if " " in one else f"list {one}" for one in denied}
         self.objects = {kind.plural: {} for kind in KINDS}
         self.version = itertools.count(2)
@@ -43,7 +46,9 @@ class ApiServer:
         # By object, who has applied which field.
         self.owners = {}
         self.runner = None
-        self.put("namespaces", {"metadata": {"name": NAMESPACE}})
+        # What the answer that a thread makes warns of.
+        self.warned = threading.local()
+        self.put("namespaces", {"metadata": {"name": NAMESPACE, "labels": labels or {}}})
         for plural, all_of_it in objects.items():
             for one in all_of_it:
                 self.put(plural, one)
@@ -130,6 +135,7 @@ class ApiServer:
         asked = dict(urllib.parse.parse_qsl(query))
         self.asked.append(path)
         self.lines.append(f"{method} {target}")
+        self.warned.all = []
         for line, hold in list(self.holds.items()):
             if f"{method} {target}".startswith(line):
                 hold.wait()
@@ -171,10 +177,19 @@ class ApiServer:
             raise Refusal(404, "NotFound", f'{kind.full} "{name}" not found', name=name, kind=kind.plural)
         return found
 
+    def guard(self, kind, namespace, one):
+        """Holds an object against the pod security of its namespace."""
+        place = self.one(kind_of("namespaces"), "", namespace)
+        if kind.plural == "pods":
+            admit(place, one["metadata"]["name"], one["spec"])
+        said = warning(place, one)
+        if said:
+            self.warned.all.append(said)
+
     def create(self, kind, namespace, one):
         """A new object."""
         name = one["metadata"]["name"]
-        self.one(kind_of("namespaces"), "", namespace)
+        self.guard(kind, namespace, one)
         one["metadata"]["namespace"] = namespace
         with self.lock:
             if (namespace, name) in self.objects[kind.plural]:
@@ -193,7 +208,7 @@ class ApiServer:
             said = 'PatchOptions.meta.k8s.io "" is invalid: fieldManager: Required value: is required for apply patch'
             raise Refusal(422, "Invalid", said)
         if kind.namespaced:
-            self.one(kind_of("namespaces"), "", namespace)
+            self.guard(kind, namespace, wanted)
             wanted["metadata"]["namespace"] = namespace
         key = namespace if kind.namespaced else "", name
         with self.lock:
@@ -270,6 +285,9 @@ def handler(server):
             self.send_response(code)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(body)))
+            for said in server.warned.all:
+                quoted = said.replace("\\", "\\\\").replace('"', '\\"')
+                self.send_header("Warning", f'299 - "{quoted}"')
             self.end_headers()
             self.wfile.write(body)
 

@@ -14,6 +14,9 @@ import threading
 from datetime import datetime, timezone
 from pathlib import Path
 
+from kubernetes_admission import admit
+from kubernetes_kinds import Refusal
+
 # A pod that is ended has this long to write what it has.
 GRACE_S = 30
 LETTERS = string.ascii_lowercase + string.digits
@@ -103,7 +106,16 @@ class Runner:
         return self.logs.get(uid)
 
     def begin(self, job):
-        """Makes the first pod of a new Job."""
+        """Makes the first pod of a new Job, unless the namespace will not have it: then an event says why."""
+        meta, spec = job["metadata"], job["spec"]["template"]["spec"]
+        try:
+            admit(self.server.objects["namespaces"]["", meta["namespace"]], f"{meta['name']}-", spec)
+        except Refusal as refusal:
+            about = {"kind": "Job", "namespace": meta["namespace"], "name": meta["name"], "uid": meta["uid"]}
+            said = {"type": "Warning", "reason": "FailedCreate", "message": f"Error creating: {refusal}"}
+            where = {"namespace": meta["namespace"], "name": f"{meta['name']}.event"}
+            self.server.put("events", {"metadata": where, "involvedObject": about, **said})
+            return
         job["status"] = {"active": 1, "ready": 0, "startTime": now(), "uncountedTerminatedPods": {}}
         pod = self.pod_of(job)
         thread = threading.Thread(target=self.run, args=(job, pod))

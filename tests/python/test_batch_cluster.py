@@ -10,6 +10,7 @@ import re
 import pytest
 from client import STOPPED_S, wait_until
 from kubernetes import NAMESPACE, ApiServer
+from kubernetes_admission import RESTRICTED
 from kubernetes_home import home
 from test_batch_magic import notebook
 
@@ -27,7 +28,8 @@ def cluster(tmp_path):
     image["MLK8S_STATE"] = str(tmp_path / "state-of-pods")
 
     def start(denied=()):
-        started.append(ApiServer(home(), denied=denied, folder=tmp_path / "pods", image=image))
+        # In a namespace in which only pods with little privilege run.
+        started.append(ApiServer(home(), denied=denied, folder=tmp_path / "pods", image=image, labels=RESTRICTED))
         return started[-1].__enter__()
 
     yield start

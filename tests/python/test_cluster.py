@@ -8,6 +8,7 @@ import pytest
 from client import KERNEL, wait_until
 from jupyter_client.kernelspec import KernelSpecManager
 from kubernetes import NAMESPACE, ApiServer
+from kubernetes_admission import RESTRICTED
 from kubernetes_home import home
 
 
@@ -33,6 +34,9 @@ def test_the_cluster_is_seen_and_its_pods_are_a_frame(started, tmp_path):
         assert "second-model-0" in shown and "Insufficient nvidia.com/gpu" in talk.shown
         assert "%endpoint add llm http://llm.mlk8s.svc:8000/v1" in shown, shown
         assert "mlk8s-home" in shown
+        # Colours are kinds of things there, not communities, and nothing has another name.
+        picture = talk.data["text/html"].split("<figure")[-1]
+        assert "edges" in picture and '"grouped":false' in picture and " communit" not in picture.split("<script")[0], picture
         # A page has twenty of them, and there are more.
         counted = kernel.run('(pods.height(), pods.column("gpus")?.u32()?.sum())')
         assert "(33, Some(2))" in counted.shown, counted
@@ -47,6 +51,14 @@ def test_what_may_not_be_seen_is_said_and_the_rest_is_there(started, tmp_path):
         assert "may not list `nodes`" in talk.result, talk.result
         # What an administrator has to allow, ready to be pasted.
         assert "kind: ClusterRole" in talk.result and 'resources: ["nodes"]' in talk.result, talk.result
+
+
+def test_pods_that_could_not_be_listed_are_not_none(started, tmp_path):
+    with ApiServer(home(), denied=["pods"]) as server:
+        kernel = started(KUBECONFIG=server.kubeconfig(tmp_path))
+        talk = kernel.run("%cluster")
+        assert talk.ok and "the frame `pods` is empty: pods could not be listed" in talk.shown, talk
+        assert f"may not list `pods` in namespace `{NAMESPACE}`" in talk.shown, talk
 
 
 def test_without_a_cluster_a_notebook_goes_on(started, tmp_path):
@@ -122,6 +134,16 @@ def test_what_is_applied_runs_and_is_told_field_by_field(apply, tmp_path):
         # The pods of a Job cannot be changed, and then nothing is.
         code, said = apply(server, MANIFESTS.replace("cat", "tac").replace("night}", "evening}", 1))
         assert code == 1 and "field is immutable" in said and "nothing was done" in said, said
+
+
+def test_what_the_server_warns_of_is_shown_and_a_pod_that_is_not_admitted_does_not_run(apply, tmp_path):
+    with ApiServer(home(), folder=tmp_path / "pods", labels=RESTRICTED) as server:
+        code, said = apply(server)
+        assert code == 0 and 'warning: would violate PodSecurity "restricted:latest": allowPrivilegeEscalation' in said, said
+        assert '(container "main" must set securityContext.capabilities.drop=["ALL"])' in said, said
+        assert not [one for one in server.all("pods") if one["metadata"]["name"].startswith("night-")]
+        (event,) = server.all("events")
+        assert 'pods "night-" is forbidden: violates PodSecurity' in event["message"]
 
 
 def test_what_is_somebody_elses_is_not_taken_and_what_one_may_not_is_said(apply, tmp_path):
