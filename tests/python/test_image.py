@@ -68,6 +68,16 @@ def test_it_runs_with_the_rights_of_a_restricted_pod(pod):
     assert re.search(r"CapEff:\s+0{16}\n", status) and re.search(r"NoNewPrivs:\s+1\n", status)
 
 
+def test_a_terminal_and_an_editor_find_what_the_image_has(pod):
+    # Terminals of JupyterLab are shells of a login, whose search path Debian sets.
+    programs = ["jupyter", "cargo", "mlk8s-batch", "mlk8s-cluster"]
+    for shell in ("-lc", "-c"):
+        found = pod.execute("bash", shell, "for one; do command -v $one || exit 1; done", "bash", *programs).split()
+        assert [path.rsplit("/", 1)[1] for path in found] == programs
+    spec = json.loads(pod.execute("cat", "/usr/local/share/jupyter/kernels/mlk8s-rust/kernel.json"))
+    assert spec["argv"][0] == "/opt/mlk8s/mlk8s-kernel"
+
+
 def test_a_new_claim_is_seeded(pod, home):
     assert (home / "notebooks/01_make_sense_of_articles.ipynb").is_file()
     # Files belong to the group of the volume, so that a pod with another number may write them.
