@@ -70,7 +70,7 @@ pub(crate) struct Command {
 enum Action {
     /// Build images; all of them when none is named
     Build(BuildImages),
-    /// Build the CPU image on this machine and run it as Kubeflow does
+    /// Build the CPU image on this machine, with podman or docker, and run it as Kubeflow does
     Test,
     /// List our images with their sizes
     Ls,
@@ -95,7 +95,7 @@ impl Command {
     /// Does it.
     pub(crate) fn run(&self, places: &Places, say: &mut Say) -> Result<()> {
         if matches!(self.action, Action::Test) {
-            return suites::Test::of("test_image").run(places, say);
+            return suites::Test::of("test_image", self.engine.clone()).run(places, say);
         }
         let store = self.store.as_deref().map(std::path::absolute).transpose()?;
         let engine = Engine::find(self.engine.as_deref(), store.as_deref())?;

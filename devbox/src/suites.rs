@@ -18,13 +18,17 @@ const NOTHING_CHOSEN: i32 = 5;
 pub(crate) struct Test {
     /// Only tests with this in their name
     filter: Option<String>,
+    /// The program that builds and runs images.
+    #[arg(skip)]
+    engine: Option<String>,
 }
 
 impl Test {
-    /// Only tests with `filter` in their name.
-    pub(crate) fn of(filter: &str) -> Test {
+    /// Only tests with `filter` in their name, on images of `engine`.
+    pub(crate) fn of(filter: &str, engine: Option<String>) -> Test {
         Test {
             filter: Some(filter.to_owned()),
+            engine,
         }
     }
 
@@ -101,6 +105,9 @@ impl Test {
         }
         if let Some(filter) = &self.filter {
             command.args(["-k", filter]);
+        }
+        if let Some(engine) = &self.engine {
+            command.env("MLK8S_IMAGE_ENGINE", engine);
         }
         let status = command.status().context("starting pytest")?;
         let nothing = self.filter.is_some() && status.code() == Some(NOTHING_CHOSEN);

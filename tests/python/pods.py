@@ -22,16 +22,20 @@ import websocket
 from conftest import ROOT
 from jupyter_client.kernelspec import KernelSpecManager
 
-NEEDED = ("podman", "runc", "debootstrap")
+# podman, or docker with its daemon; `cargo devbox image test --engine docker` says so.
+ENGINE = os.environ.get("MLK8S_IMAGE_ENGINE", "podman")
+NEEDED = {"podman": ("podman", "runc", "debootstrap"), "docker": ("docker", "debootstrap")}[ENGINE]
+# Podman, if asked for a root that cannot be written, adds places that can; docker does not.
+READ_ONLY = ("--read-only", "--read-only-tmpfs=false") if ENGINE == "podman" else ("--read-only",)
 PREFIX = "/notebook/team-a/nb1"
 # A pod that Kubernetes restricts; the volume of an empty claim with fsGroup 100 is `claim`.
 RESTRICTED = ("--cap-drop", "all", "--security-opt", "no-new-privileges", "--group-add", "100", "--shm-size", "256m")
-# Images and layers are kept beside the environment: outside of the checkout where that is.
+# Images and layers are kept beside the environment: outside of the checkout where that is. Docker keeps its own.
 STORE = Path(os.environ.get("MLK8S_IMAGE_STORE", Path(sys.prefix).parent / "images"))
 VERSION = re.search(r'^version = "(.+)"', (ROOT / "Cargo.toml").read_text(), re.MULTILINE).group(1)
 READY_S = 120
 BUILD_S = 1800
-PODMAN_S = 300
+ENGINE_S = 300
 CELL_S = 300
 CLONE_NEWNET = 0x40000000
 
@@ -58,7 +62,10 @@ def require():
 def build(*names):
     """Builds images of what `cargo devbox` has built on this machine."""
     program = Path(KernelSpecManager().get_kernel_spec("mlk8s-rust").argv[0]).with_name("devbox")
-    command = [program, "image", "build", *names, "--here", "--no-build", "--engine", "podman", "--store", STORE]
+    STORE.mkdir(parents=True, exist_ok=True)
+    command = [program, "image", "build", *names, "--here", "--no-build", "--engine", ENGINE]
+    if ENGINE == "podman":
+        command += ["--store", STORE]
     done = subprocess.run(
         list(map(str, command)),
         cwd=ROOT,
@@ -74,21 +81,21 @@ def build(*names):
 
 def image(name):
     """What an image of ours is called."""
-    return f"localhost/mlk8s/{name}:{VERSION}"
+    return f"{'localhost/' if ENGINE == 'podman' else ''}mlk8s/{name}:{VERSION}"
 
 
-def podman(*words, check=True):
-    """The finished process of podman on our store."""
+def engine(*words, check=True):
+    """The finished process of podman on our store, or of docker."""
     settings = {"CONTAINERS_CONF": STORE / "containers.conf", "CONTAINERS_STORAGE_CONF": STORE / "storage.conf"}
     done = subprocess.run(
-        ["podman", *map(str, words)],
+        [ENGINE, *map(str, words)],
         # Where memory ran out, conmon leaves a file called `oom` in the folder that it was started in.
         cwd=STORE,
         env={**os.environ, **{name: str(path) for name, path in settings.items()}},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=PODMAN_S,
+        timeout=ENGINE_S,
     )
     assert done.returncode == 0 or not check, done.stderr
     return done
@@ -113,33 +120,33 @@ class Pod:
         started = time.monotonic()
         # Only the network of its own: nothing is fetched from anywhere.
         run = ["run", "--detach", "--network", "none", "--no-healthcheck", *RESTRICTED, *options]
-        self.id = podman(*run, image(name), *command).stdout.strip()
+        self.id = engine(*run, image(name), *command).stdout.strip()
         self.started = started
 
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
-        podman("rm", "--force", "--time", "0", self.id, check=False)
+        engine("rm", "--force", *(("--time", "0") if ENGINE == "podman" else ()), self.id, check=False)
 
     def execute(self, *command, check=True):
         """What a command in the container prints."""
-        done = podman("exec", self.id, *command, check=False)
+        done = engine("exec", self.id, *command, check=False)
         assert done.returncode == 0 or not check, done.stdout + done.stderr
         return done.stdout
 
     @property
     def log(self):
-        done = podman("logs", self.id, check=False)
+        done = engine("logs", self.id, check=False)
         return done.stdout + done.stderr
 
     def inspect(self, field):
         """A field of the state, as text."""
-        return podman("inspect", "--format", "{{.State." + field + "}}", self.id).stdout.strip()
+        return engine("inspect", "--format", "{{.State." + field + "}}", self.id).stdout.strip()
 
     def wait(self):
         """The exit status."""
-        return int(podman("wait", self.id).stdout)
+        return int(engine("wait", self.id).stdout)
 
     def server(self, port=8888, **options):
         """The server in it, when it answers; how long that took is in `ready_s`."""
@@ -160,10 +167,10 @@ class Played(Pod):
     def __init__(self, manifest, name):
         self.manifest, self.prefix, self.id = manifest, PREFIX, f"{name}-{name}"
         self.started = time.monotonic()
-        podman("play", "kube", "--network", "none", manifest)
+        engine("play", "kube", "--network", "none", manifest)
 
     def __exit__(self, *_):
-        podman("play", "kube", "--down", self.manifest, check=False)
+        engine("play", "kube", "--down", self.manifest, check=False)
 
 
 class Forward:

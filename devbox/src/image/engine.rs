@@ -80,6 +80,8 @@ impl Engine {
 
     fn command(&self) -> Command {
         let mut command = process::clean_command(&self.program);
+        // Before version 23 the client asks for the builder that knows no mounts, unless it is told.
+        command.env("DOCKER_BUILDKIT", "1");
         if let Some(store) = &self.store {
             command
                 .env("CONTAINERS_CONF", store.join("containers.conf"))
