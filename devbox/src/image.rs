@@ -279,6 +279,24 @@ mod tests {
     }
 
     #[test]
+    fn the_container_of_editors_is_made_of_this_version_with_arguments_that_the_image_has() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let read = |path| std::fs::read_to_string(root.join(path)).unwrap();
+        let config = read(".devcontainer/devcontainer.json");
+        let is_comment = |line: &&str| line.trim_start().starts_with("//");
+        let config: String = config.lines().filter(|line| !is_comment(line)).collect();
+        let config: serde_json::Value = serde_json::from_str(&config).unwrap();
+        let image = read("images/notebook/Containerfile");
+        let arguments = config["build"]["args"].as_object().unwrap();
+        for name in arguments.keys() {
+            assert!(image.contains(&format!("\nARG {name}=")), "no {name}");
+        }
+        let programs = format!("mlk8s/programs:{VERSION}");
+        assert_eq!(arguments["PROGRAMS"], programs);
+        assert!(read(".devcontainer/programs").contains(&format!("\nimage={programs}\n")));
+    }
+
+    #[test]
     fn parts_are_named() {
         assert_eq!(
             part("BASE=a/b:1").unwrap(),
