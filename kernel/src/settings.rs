@@ -26,7 +26,7 @@ Environment:
   HF_HOME, HF_HUB_CACHE where models of the hub are kept; HF_ENDPOINT, HF_TOKEN, HF_HUB_OFFLINE are heeded, too
   MLK8S_CUDA            directories with NVRTC and cuBLAS, where the system does not find them
   MLK8S_PREFIX          the Python environment that the kernel belongs to; `install` sets it
-  MLK8S_PRELUDE         where the built prelude of Rust cells is (else beside this program)
+  MLK8S_PRELUDE         where the built prelude of Rust cells is (else beside this program, or where it was built)
   MLK8S_PRELUDE_SOURCE  where its source is (else where this program was built)
   JPY_PARENT_PID        set by Jupyter: the kernel ends when this process does
   JPY_SESSION_NAME      set by Jupyter: the notebook, as other notebooks are told whose a model is

@@ -52,7 +52,7 @@ impl Failure {
     pub(super) fn start(why: &str) -> Failure {
         let what = format!("Rust cells cannot run: {}", why.trim());
         let hint = "they need `rustc` and a C linker (https://rustup.rs) and the prelude that was built with this \
-                    kernel (`cargo devbox install`, or `cargo devbox dist` for other machines); magics work without them";
+                    kernel (`cargo build` in its checkout, or `cargo devbox dist` for other machines); magics work without them";
         Failure::new("ToolchainError", &what, hint)
     }
 

@@ -20,21 +20,30 @@ pub(crate) struct Prelude {
 }
 
 impl Prelude {
-    /// Looks in `MLK8S_PRELUDE`, then beside this program.
+    /// Looks in `MLK8S_PRELUDE`, else beside this program, then where cargo builds in the checkout that it came from:
+    /// `cargo install` takes programs away from there, and no libraries.
     pub(crate) fn find() -> io::Result<Prelude> {
-        let dir = match std::env::var_os("MLK8S_PRELUDE") {
-            Some(dir) => PathBuf::from(dir),
-            None => beside_program()?,
-        };
-        let library = dir.join(format!("lib{PRELUDE_CRATE}.so"));
-        if !library.exists() {
-            let message = format!("the prelude is not at `{}`", library.display());
-            return Err(io::Error::other(message));
+        if let Some(dir) = std::env::var_os("MLK8S_PRELUDE") {
+            return Prelude::find_in(&[dir.into()]);
         }
-        Ok(Prelude {
-            crates: dir.join("deps"),
-            library,
-        })
+        let built = |profile| checkout().join("target").join(profile);
+        Prelude::find_in(&[beside_program()?, built("debug"), built("release")])
+    }
+
+    fn find_in(dirs: &[PathBuf]) -> io::Result<Prelude> {
+        let name = format!("lib{PRELUDE_CRATE}.so");
+        if let Some(dir) = dirs.iter().find(|dir| dir.join(&name).exists()) {
+            return Ok(Prelude {
+                crates: dir.join("deps"),
+                library: dir.join(name),
+            });
+        }
+        let dirs: Vec<String> = dirs
+            .iter()
+            .map(|dir| format!("`{}`", dir.display()))
+            .collect();
+        let message = format!("the prelude `{name}` is not in {}", dirs.join(", "));
+        Err(io::Error::other(message))
     }
 
     /// The directory that the dynamic loader must know.
@@ -65,7 +74,13 @@ pub(crate) fn source_dir() -> PathBuf {
     shipped
         .ok()
         .filter(|dir| dir.join(SHIPPED).is_file())
-        .unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../magics/prelude"))
+        .unwrap_or_else(|| checkout().join("magics/prelude"))
+}
+
+/// The checkout that this program was built in; on other machines it is not there.
+fn checkout() -> &'static Path {
+    let kernel = Path::new(env!("CARGO_MANIFEST_DIR"));
+    kernel.parent().unwrap_or(kernel)
 }
 
 fn beside_program() -> io::Result<PathBuf> {
@@ -74,4 +89,27 @@ fn beside_program() -> io::Result<PathBuf> {
         .parent()
         .map(Path::to_owned)
         .ok_or_else(|| io::Error::other("this program is in no directory"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_folder_that_has_it_is_taken() {
+        let folders = [(); 3].map(|()| tempfile::tempdir().unwrap());
+        let dirs = folders.each_ref().map(|folder| folder.path().to_owned());
+        let said = Prelude::find_in(&dirs).unwrap_err().to_string();
+        assert!(said.starts_with("the prelude `libmlk8s_prelude.so` is not in `"));
+        assert!(
+            dirs.iter()
+                .all(|dir| said.contains(&dir.display().to_string()))
+        );
+        for dir in &dirs[1..] {
+            std::fs::write(dir.join("libmlk8s_prelude.so"), "").unwrap();
+        }
+        let prelude = Prelude::find_in(&dirs).unwrap();
+        assert_eq!(prelude.dir(), dirs[1]);
+        assert_eq!(prelude.crates, dirs[1].join("deps"));
+    }
 }
