@@ -62,9 +62,10 @@ impl Encoder {
         }
         let mut found = found.chunks_exact(n_dims);
         for (ids, row) in batch.iter().zip(rows.chunks_exact_mut(n_dims)) {
-            match ids.is_empty() {
-                true => row.fill(0.0),
-                false => row.copy_from_slice(found.next().unwrap_or_default()),
+            if ids.is_empty() {
+                row.fill(0.0);
+            } else {
+                row.copy_from_slice(found.next().unwrap_or_default());
             }
         }
         Ok(())
