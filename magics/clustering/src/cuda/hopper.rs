@@ -13,9 +13,10 @@ const GROUP_ROWS: usize = 64;
 const GROUP: usize = 128;
 /// Bytes of a stage.
 const STAGE: usize = TILE * LINE_PIECES * 16;
-/// Stages that are worth having, and so many that a warpgroup which looks for its best centroids keeps the others from
-/// nothing: on an H100, three warpgroups and five stages took 4.4 ms where four and two took 4.9 (2,000,000 × 384, k = 1,024).
+/// Stages that are worth having.
 const RING: usize = 16;
+/// Stages with which warpgroups need not wait for one that looks for its best centroids: on an H100, three warpgroups and
+/// five stages took 4.4 ms where four and two took 4.9 (2,000,000 × 384, k = 1,024).
 const DEEP: usize = 4;
 
 /// How a block holds its rows.
