@@ -96,6 +96,20 @@ def test_a_compile_stops(rust):
     assert rust.value("odd.0") == "7"
 
 
+def test_a_compile_stops_at_any_moment(rust):
+    remember(rust)
+    for n in range(60):
+        cell = rust.send(SLOW_TO_COMPILE)
+        rust.until(lambda cell=cell: cell.of("execute_input"))
+        # From before the compiler starts to where it works.
+        time.sleep(n * 0.002)
+        assert rust.stop(cell) < STOPPED_S, n
+        assert cell.ename == "Interrupted"
+    wait_until(lambda: not rust.compilers(), STOPPED_S)
+    check_known(rust)
+    assert rust.value("odd.0") == "7"
+
+
 def test_a_magic_stops(rust, tmp_path):
     remember(rust)
     folder = tmp_path / "articles"

@@ -6,17 +6,13 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, BufRead as _, BufReader};
-use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::sync::Mutex;
-
-use nix::sys::signal::{Signal, killpg};
-use nix::unistd::Pid;
 
 use super::dependencies::Dependencies;
 use super::diagnostic::Diagnostic;
 use super::prelude::Prelude;
+use super::running::Running;
 
 /// What came of a compilation.
 #[derive(Debug, Default)]
@@ -39,26 +35,8 @@ pub(super) struct Compiler {
     pub(super) dir: PathBuf,
 }
 
-/// The compiler that is running, for whoever wants to stop it.
-#[derive(Debug, Default)]
-pub(super) struct Running(Mutex<Option<i32>>);
-
-impl Running {
-    /// Notes that the process group `id` compiles.
-    pub(super) fn set(&self, id: Option<u32>) {
-        *crate::kernel::locked(&self.0) = id.map(u32::cast_signed);
-    }
-
-    /// Stops the compiler; says whether there was one.
-    pub(super) fn stop(&self) -> bool {
-        let running = *crate::kernel::locked(&self.0);
-        // One that has just ended by itself is as good.
-        running.is_some_and(|id| killpg(Pid::from_raw(id), Signal::SIGKILL).is_ok())
-    }
-}
-
 impl Compiler {
-    /// Compiles `text` as cell `number`.
+    /// Compiles `text` as cell `number`; nothing comes of it when the cell is to stop.
     pub(super) fn compile(
         &self,
         number: usize,
@@ -71,14 +49,14 @@ impl Compiler {
         let mut rustc = self.command(number);
         rustc.arg(format!("-Copt-level={level}"));
         dependencies.lend(&mut rustc);
-        let mut process = rustc
+        rustc
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .process_group(0)
-            .spawn()?;
-        running.set(Some(process.id()));
+            .stderr(Stdio::piped());
         let mut compiled = Compiled::default();
+        let Some(mut process) = running.spawn(&mut rustc)? else {
+            return Ok(compiled);
+        };
         if let Some(reports) = process.stderr.take() {
             for line in BufReader::new(reports).lines().map_while(Result::ok) {
                 match Diagnostic::read(&line) {
@@ -87,9 +65,7 @@ impl Compiler {
                 }
             }
         }
-        let status = process.wait();
-        running.set(None);
-        if status?.success() {
+        if running.wait(&mut process)?.success() {
             compiled.library = Some(self.dir.join(format!("libmlk8s_cell_{number}.so")));
             let mir = self.dir.join(format!("mlk8s_cell_{number}.mir"));
             compiled.kinds = kinds(&std::fs::read_to_string(&mir)?);

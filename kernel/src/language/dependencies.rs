@@ -1,14 +1,13 @@
 //! Crates that cells ask for with `:dep`: cargo builds them once, cells are compiled against what it made.
 
 use std::collections::BTreeMap;
-use std::io::{self, BufRead as _, BufReader};
-use std::os::unix::process::CommandExt as _;
+use std::io::{self, BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
 
-use super::compile::Running;
+use super::running::Running;
 
 /// What cells depend on besides the prelude.
 #[derive(Debug, Default, Clone)]
@@ -108,19 +107,15 @@ impl Dependencies {
         }
         std::fs::write(builder.dir.join("Cargo.toml"), manifest)?;
         let total = builder.count();
-        let mut process = builder
-            .command("build")
-            .arg("--message-format=json")
-            .spawn()?;
-        builder.running.set(Some(process.id()));
+        let mut cargo = builder.command("build");
+        cargo.arg("--message-format=json");
+        let mut process = builder.running.spawn(&mut cargo)?.ok_or(Refusal::Stopped)?;
         let Said {
             messages,
             reports,
             words,
         } = builder.follow(&mut process, total);
-        let status = process.wait();
-        builder.running.set(None);
-        let status = status?;
+        let status = builder.running.wait(&mut process)?;
         if std::os::unix::process::ExitStatusExt::signal(&status).is_some() {
             return Err(Refusal::Stopped);
         }
@@ -256,15 +251,14 @@ impl Builder<'_> {
             .env("CARGO_TERM_COLOR", "never")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .process_group(0);
+            .stderr(Stdio::piped());
         if self.offline {
             cargo.arg("--offline");
         }
         cargo
     }
 
-    /// How many crates there are to build.
+    /// How many crates there are to build: 0 where cargo does not know, or is stopped.
     fn count(&self) -> usize {
         let mut cargo = self.command("tree");
         cargo.args([
@@ -276,8 +270,18 @@ impl Builder<'_> {
             "--format",
             "{p}",
         ]);
-        let Ok(output) = cargo.output() else { return 0 };
-        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        // What it has to say against the crates is heard when it builds them.
+        cargo.stderr(Stdio::null());
+        let Ok(Some(mut process)) = self.running.spawn(&mut cargo) else {
+            return 0;
+        };
+        let mut text = String::new();
+        if let Some(mut out) = process.stdout.take() {
+            // What was read until then counts.
+            let _ = out.read_to_string(&mut text);
+        }
+        // The build says how cargo fares.
+        let _ = self.running.wait(&mut process);
         let mut all: Vec<&str> = text.lines().collect();
         all.sort_unstable();
         all.dedup();

@@ -7,7 +7,6 @@ mod settle;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use mlk8s_catalog::session::Import;
@@ -189,10 +188,10 @@ impl Evaluator {
                     &composed.text,
                     &level,
                     &self.dependencies,
-                    &self.shared.compiler,
+                    &self.shared.running,
                 )
                 .map_err(|error| Failure::start(&error.to_string()))?;
-            if self.shared.stopping.load(Ordering::SeqCst) {
+            if self.shared.running.is_stopped() {
                 return Err(Failure::interrupted(
                     "it was still being compiled: all variables are kept",
                 ));

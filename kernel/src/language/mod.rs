@@ -20,6 +20,7 @@ mod notes;
 mod prelude;
 mod process;
 mod report;
+mod running;
 mod source;
 mod toolchain;
 
@@ -37,12 +38,13 @@ use serde_json::{Map, Value};
 
 use crate::kernel::locked;
 use analyst::Analyst;
-use compile::{Compiler, Running};
+use compile::Compiler;
 use evaluator::Evaluator;
 pub(crate) use failure::Failure;
 use notes::Variable;
 use prelude::Prelude;
 use process::Process;
+use running::Running;
 use toolchain::Toolchain;
 
 /// How long the end of the kernel waits for the cell that it has stopped.
@@ -107,14 +109,12 @@ pub(crate) struct View {
 /// What the handle, the evaluator and interrupts all see.
 #[derive(Default)]
 struct Shared {
-    /// The compiler that is running.
-    compiler: Running,
+    /// The program that works for the cell, and whether the user wants the cell to stop.
+    running: Running,
     /// The process that runs cells.
     remote: Mutex<Option<child::Remote>>,
     /// A cell is being compiled or run.
     busy: AtomicBool,
-    /// The user wants it to stop.
-    stopping: AtomicBool,
     /// The kernel ends: no process is started any more.
     ended: AtomicBool,
     view: Mutex<Arc<View>>,
@@ -165,12 +165,12 @@ impl Language {
         cancel: &Cancel,
         sink: &dyn Sink,
     ) -> Result<Evaluation, Failure> {
-        self.shared.stopping.store(false, Ordering::SeqCst);
+        self.shared.running.begin();
         self.shared.busy.store(true, Ordering::SeqCst);
         let evaluator = self.evaluator.wait();
         let outcome = match evaluator {
             // The interrupt may have come before this was busy.
-            _ if cancel.is_raised() || self.shared.stopping.load(Ordering::SeqCst) => Err(
+            _ if cancel.is_raised() || self.shared.running.is_stopped() => Err(
                 Failure::interrupted("its turn had not come: all variables are kept"),
             ),
             Ok(evaluator) => locked(evaluator).evaluate(code, imports, sink),
@@ -255,8 +255,7 @@ impl Language {
         if !self.shared.busy.load(Ordering::SeqCst) {
             return;
         }
-        self.shared.stopping.store(true, Ordering::SeqCst);
-        if !self.shared.compiler.stop()
+        if !self.shared.running.stop()
             && let Some(remote) = locked(&self.shared.remote).as_ref()
         {
             remote.interrupt();
@@ -266,8 +265,7 @@ impl Language {
     /// Ends every process that was started, and waits until nothing writes into our directory any more.
     pub(crate) fn shutdown(&self) {
         self.shared.ended.store(true, Ordering::SeqCst);
-        self.shared.stopping.store(true, Ordering::SeqCst);
-        self.shared.compiler.stop();
+        self.shared.running.stop();
         if let Some(remote) = locked(&self.shared.remote).as_ref() {
             remote.kill();
         }

@@ -1,7 +1,6 @@
 //! Commands that start other programs: cargo for crates, the shell.
 
 use std::io::Read as _;
-use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Stdio};
 
 use super::{Builder, Evaluator, Failure, Refusal, Sink, escape, plain, prelude};
@@ -37,7 +36,7 @@ impl Evaluator {
             dir: &self.compiler.dir.join("dependencies"),
             work_dir: &self.work_dir,
             offline: self.offline,
-            running: &self.shared.compiler,
+            running: &self.shared.running,
             progress: &progress,
         };
         match self.dependencies.with(&wanted, &builder) {
@@ -74,32 +73,27 @@ impl Evaluator {
     /// Runs a command of the shell, its output as it comes.
     pub(super) fn shell(&self, command: &str, sink: &dyn Sink) -> Result<(), Failure> {
         let refused = |error: std::io::Error| Failure::new("ShellError", &error.to_string(), "");
-        let mut process = Command::new("sh")
-            .args(["-c", &format!("exec 2>&1; {command}")])
+        let stopped =
+            || Failure::interrupted("it ran a command of the shell: all variables are kept");
+        let mut sh = Command::new("sh");
+        sh.args(["-c", &format!("exec 2>&1; {command}")])
             .current_dir(&self.work_dir)
             .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .process_group(0)
-            .spawn()
-            .map_err(refused)?;
-        self.shared.compiler.set(Some(process.id()));
+            .stdout(Stdio::piped());
+        let running = &self.shared.running;
+        let mut process = running
+            .spawn(&mut sh)
+            .map_err(refused)?
+            .ok_or_else(stopped)?;
         if let Some(mut out) = process.stdout.take() {
             let mut buffer = vec![0; 8 << 10];
             while let Ok(length @ 1..) = out.read(&mut buffer) {
                 sink.stdout(&String::from_utf8_lossy(&buffer[..length]));
             }
         }
-        let status = process.wait();
-        self.shared.compiler.set(None);
-        let status = status.map_err(refused)?;
-        if self
-            .shared
-            .stopping
-            .load(std::sync::atomic::Ordering::SeqCst)
-        {
-            return Err(Failure::interrupted(
-                "it ran a command of the shell: all variables are kept",
-            ));
+        let status = running.wait(&mut process).map_err(refused)?;
+        if running.is_stopped() {
+            return Err(stopped());
         }
         if status.success() {
             return Ok(());

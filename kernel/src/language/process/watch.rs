@@ -1,7 +1,8 @@
 //! One cell while it runs: its text, its questions, and the end of the kernel's patience.
 
-use std::sync::atomic::Ordering;
 use std::time::Instant;
+
+use serde_json::json;
 
 use super::{GRACE, LAST_WORDS};
 use crate::language::blocks::Blocks;
@@ -69,7 +70,7 @@ impl Watch<'_> {
     }
 
     pub(super) fn stopping(&self) -> bool {
-        self.shared.stopping.load(Ordering::SeqCst)
+        self.shared.running.is_stopped()
     }
 
     /// Ends the process when the cell was asked to stop and does not.
@@ -77,7 +78,12 @@ impl Watch<'_> {
         if !self.stopping() {
             return;
         }
-        let asked = *self.asked.get_or_insert_with(Instant::now);
+        let asked = *self.asked.get_or_insert_with(|| {
+            // The wish may have come between the compiler's end and the cell's beginning, where nobody heard it; one
+            // that was heard is none the worse for it. A process that has just ended has stopped.
+            let _ = child.tell(&json!({ "command": "interrupt" }));
+            Instant::now()
+        });
         if asked.elapsed() > GRACE && !self.killed {
             self.killed = true;
             if let Ok(remote) = child.remote() {
