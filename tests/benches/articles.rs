@@ -14,6 +14,8 @@ use mlk8s_corpus::{Corpus, ReadOptions, Unwatched, read};
 use mlk8s_graph::{AskOptions, Evidence, Store};
 use serde_json::Value;
 
+use crate::meaning::Meaning;
+
 /// Pieces of evidence that are looked at: as many as `%%ask` shows.
 const SHOWN: usize = 5;
 
@@ -35,8 +37,8 @@ struct Found {
     first: f64,
 }
 
-/// For plain word search and for guided retrieval, what is found in each group of questions.
-type Measured = BTreeMap<String, [Found; 2]>;
+/// For plain word search, for guided retrieval and for both with meanings, what is found in each group of questions.
+type Measured = BTreeMap<String, [Found; 3]>;
 
 impl Found {
     /// Share of the groups of which a sentence is shown.
@@ -55,32 +57,32 @@ impl Found {
     }
 }
 
-/// Prints recall, reciprocal rank and the share of good first evidence, plain and guided.
+/// Prints recall, reciprocal rank and the share of good first evidence: plain, guided, and guided by meanings too.
 pub(crate) fn run(_: &Path, out: &mut dyn Write) -> anyhow::Result<()> {
     writeln!(
         out,
-        "{:14} {:>3}   {:>22}   {:>22}",
-        "", "n", "plain R@5  MRR   [1]", "guided R@5  MRR   [1]"
+        "{:14} {:>3}   {:>22}   {:>22}   {:>22}",
+        "", "n", "plain R@5  MRR   [1]", "guided R@5  MRR   [1]", "+ meaning"
     )?;
-    for (name, [plain, guided]) in measure(&mut |line| writeln!(out, "{line}").map_err(Into::into))?
-    {
+    for (name, [plain, guided, meant]) in measure(out)? {
         let three = |found: &Found| {
             let [recall, rank, first] = [found.recall(), found.reciprocal_rank(), found.first()];
             format!("{:10.1} {rank:.3} {:5.1}", recall * 100.0, first * 100.0)
         };
         writeln!(
             out,
-            "{name:14} {:3}   {:>22}   {:>22}",
+            "{name:14} {:3}   {:>22}   {:>22}   {:>22}",
             plain.n,
             three(&plain),
-            three(&guided)
+            three(&guided),
+            three(&meant)
         )?;
     }
     Ok(())
 }
 
-/// Asks every question; `tell` hears of those where the first evidence, or something of the answer, is missed.
-fn measure(tell: &mut dyn FnMut(String) -> anyhow::Result<()>) -> anyhow::Result<Measured> {
+/// Asks every question; `out` hears of those where the first evidence, or something of the answer, is missed.
+fn measure(out: &mut dyn Write) -> anyhow::Result<Measured> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let articles: [PathBuf; 1] = [root.join("notebooks/articles")];
     let corpus = read(&articles, &ReadOptions::default(), &Unwatched)?;
@@ -94,16 +96,20 @@ fn measure(tell: &mut dyn FnMut(String) -> anyhow::Result<()>) -> anyhow::Result
         passages: SHOWN,
         ..AskOptions::default()
     };
+    let meaning = Meaning::of(&index, out)?;
     let mut measured = Measured::new();
     for question in &questions {
-        let answer = index.ask(&question.text, &options);
-        let found = [&answer.plain, &answer.guided].map(|evidence| look(question, evidence));
+        let answer = index.ask(&question.text, &options, &[]);
+        let near = match &meaning {
+            Some(meaning) => meaning.near(&question.text)?,
+            None => Vec::new(),
+        };
+        let meant = index.ask(&question.text, &options, &near);
+        let found =
+            [&answer.plain, &answer.guided, &meant.guided].map(|evidence| look(question, evidence));
         let ranks = found.map(|found| (found.reciprocal, found.recall));
-        if question.half == "tune" && (found[1].first < 1.0 || found[1].recall < 1.0) {
-            tell(format!(
-                "{:11} {ranks:.2?} {}",
-                question.kind, question.text
-            ))?;
+        if question.half == "tune" && (found[2].first < 1.0 || found[2].recall < 1.0) {
+            writeln!(out, "{:11} {ranks:.2?} {}", question.kind, question.text)?;
         }
         for group in [&question.kind, &question.half, "all"].map(str::to_owned) {
             let sums = measured.entry(group).or_default();

@@ -66,6 +66,7 @@ pub(crate) fn run(data: &Path, out: &mut dyn Write) -> anyhow::Result<()> {
     let answer = index.ask(
         "Which university did the composer attend?",
         &mlk8s_graph::AskOptions::default(),
+        &[],
     );
     writeln!(
         out,

@@ -12,6 +12,7 @@ mod engine;
 mod kernel;
 mod layout;
 mod magic;
+mod meaning;
 mod models;
 mod musique;
 mod search;

@@ -10,6 +10,8 @@ use mlk8s_corpus::{ReadOptions, Unwatched, read};
 use mlk8s_graph::Store;
 use serde_json::Value;
 
+use crate::meaning::Meaning;
+
 /// Ranks at which recall is taken.
 const RANKS: [usize; 3] = [2, 5, 8];
 
@@ -63,7 +65,7 @@ pub(crate) fn run(data: &Path, out: &mut dyn Write) -> anyhow::Result<()> {
     let start = std::time::Instant::now();
     let ranked: Vec<_> = questions
         .iter()
-        .map(|question| index.rank(&question.text))
+        .map(|question| index.rank(&question.text, &[]))
         .collect();
     let took = start.elapsed().as_secs_f64() * 1000.0 / questions.len() as f64;
     writeln!(
@@ -81,6 +83,13 @@ pub(crate) fn run(data: &Path, out: &mut dyn Write) -> anyhow::Result<()> {
         "guided",
         &recall(&questions, ranked.iter().map(|(guided, _)| guided)),
     )?;
+    if let Some(meaning) = Meaning::of(&index, out)? {
+        let ranked = questions
+            .iter()
+            .map(|question| Ok(index.rank(&question.text, &meaning.near(&question.text)?).0))
+            .collect::<anyhow::Result<Vec<_>>>()?;
+        row(out, "+ meaning", &recall(&questions, ranked.iter()))?;
+    }
     writeln!(
         out,
         "wanted: guided R@5 at least 63, R@8 at least 72; {took:.1} ms a question"

@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use crate::entity::{Merge, Resolved, add_mentions, resolve};
 use crate::extract::{Analysed, Span};
 use crate::knowledge;
-use crate::retrieve::{Answer, AskOptions, Retriever};
+use crate::retrieve::{Answer, AskOptions, Near, PassageText, Retriever};
 
 /// The graph of a set of documents, and what is needed to answer questions from it.
 #[derive(Debug)]
@@ -67,15 +67,20 @@ impl Index {
         &self.graph
     }
 
-    /// Answers a question with evidence.
-    pub fn ask(&self, question: &str, options: &AskOptions) -> Answer {
+    /// Answers a question with evidence; `near` are passages whose meaning is near the question's, where that is known.
+    pub fn ask(&self, question: &str, options: &AskOptions, near: &[Near]) -> Answer {
         self.retriever()
-            .ask(&self.documents, &self.resolved, question, options)
+            .ask(&self.documents, &self.resolved, question, options, near)
+    }
+
+    /// The passages that evidence is made of, in order of documents and text.
+    pub fn passages(&self) -> impl ExactSizeIterator<Item = PassageText<'_>> {
+        self.retriever().passages(&self.documents)
     }
 
     /// The identifiers of the documents with the best passages for a question, best first, and what plain word search
-    /// ranks; each document once.
-    pub fn rank(&self, question: &str) -> (Vec<&str>, Vec<&str>) {
+    /// ranks; each document once. `near` is as in [`Index::ask`].
+    pub fn rank(&self, question: &str, near: &[Near]) -> (Vec<&str>, Vec<&str>) {
         let retriever = self.retriever();
         let ids = |passages: Vec<(u32, f32)>| {
             let mut seen = BTreeSet::new();
@@ -87,7 +92,7 @@ impl Index {
                 .map(|document| self.documents[document].text.id.as_str())
                 .collect()
         };
-        let (guided, plain) = retriever.rank(&self.documents, &self.resolved, question);
+        let (guided, plain) = retriever.rank(&self.documents, &self.resolved, question, near);
         (ids(guided), ids(plain))
     }
 

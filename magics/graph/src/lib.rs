@@ -21,5 +21,7 @@ pub mod words;
 
 pub use error::GraphError;
 pub use index::{Index, Stats};
-pub use retrieve::{Answer, AskOptions, CitedTriple, Evidence, EvidenceSentence, Linked};
+pub use retrieve::{
+    Answer, AskOptions, CitedTriple, Evidence, EvidenceSentence, Linked, Near, PassageText,
+};
 pub use store::{BuildReport, Run, Stated, Store, StoredDocument};

@@ -6,13 +6,15 @@ mod asked;
 mod bm25;
 mod evidence;
 mod link;
+mod near;
 mod network;
 mod phrases;
 mod rank;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
 use std::path::PathBuf;
+use std::sync::OnceLock;
 
 use serde::{Deserialize, Serialize};
 
@@ -22,6 +24,7 @@ use bm25::{Bm25, best};
 pub(crate) use bm25::{is_stop_word, words};
 use evidence::Reader;
 use link::{Lexicon, Link};
+pub use near::{Near, PassageText};
 use network::Network;
 use phrases::{HEAD_COUNTS, heads, sentence_edges, title_phrases};
 use rank::Weighed;
@@ -57,13 +60,13 @@ pub struct Answer {
     pub question: String,
     /// What it was linked to, in order of the question.
     pub linked: Vec<Linked>,
-    /// Evidence that the graph led to, best first.
+    /// Evidence that the graph led to, and the meaning of the question where it is known, best first.
     pub guided: Vec<Evidence>,
     /// Evidence that plain word search (BM25) finds, best first.
     pub plain: Vec<Evidence>,
     /// What the guided evidence states about what the walk visited, best first.
     pub triples: Vec<CitedTriple>,
-    /// Why plain word search was used alone, when it was.
+    /// Why the graph did not guide, when it did not.
     pub fallback: Option<String>,
 }
 
@@ -142,6 +145,8 @@ pub(crate) struct Retriever {
     bm25: Bm25,
     /// Names of the phrases that are titles and no things; they follow the things.
     titles: Vec<String>,
+    /// Numbers of the passages by their identifiers; made when somebody names one.
+    by_id: OnceLock<HashMap<String, u32>>,
 }
 
 impl Retriever {
@@ -210,6 +215,7 @@ impl Retriever {
             bm25: Bm25::new(passages.iter().map(text_of)),
             passages,
             titles,
+            by_id: OnceLock::new(),
         }
     }
 
@@ -224,9 +230,11 @@ impl Retriever {
         documents: &[Analysed],
         resolved: &Resolved,
         question: &str,
+        near: &[Near],
     ) -> (Ranking, Ranking) {
         let links = self.lexicon.link(question);
-        let (mass, weighed) = self.weigh(question, &links);
+        let near = self.numbers(documents, near);
+        let (mass, weighed) = self.weigh(question, &links, &near);
         let reader = Reader::new(self, documents, resolved, question, &links, &mass);
         let shown = AskOptions::default().passages;
         (
@@ -236,7 +244,7 @@ impl Retriever {
     }
 
     /// How much of the walk is at each phrase, and what is known of each passage before it is read.
-    fn weigh(&self, question: &str, links: &[Link]) -> (Vec<f32>, Weighed) {
+    fn weigh(&self, question: &str, links: &[Link], near: &[(u32, f32)]) -> (Vec<f32>, Weighed) {
         let plain = self.bm25.scores(question);
         let seeds: Vec<(u32, f32)> = links
             .iter()
@@ -247,7 +255,8 @@ impl Retriever {
         } else {
             self.network.walk(&seeds)
         };
-        (mass, Weighed::new(walked, plain, links))
+        let meant = near::portions(self.passages.len(), near);
+        (mass, Weighed::new(walked, plain, meant, links))
     }
 
     pub(crate) fn ask(
@@ -256,9 +265,11 @@ impl Retriever {
         resolved: &Resolved,
         question: &str,
         options: &AskOptions,
+        near: &[Near],
     ) -> Answer {
         let links = self.lexicon.link(question);
-        let (mass, weighed) = self.weigh(question, &links);
+        let near = self.numbers(documents, near);
+        let (mass, weighed) = self.weigh(question, &links, &near);
         let reader = Reader::new(self, documents, resolved, question, &links, &mass);
         let mut guided = weighed.guided(&reader, options.passages);
         guided.truncate(options.passages);
@@ -270,8 +281,11 @@ impl Retriever {
             entity: self.phrase_name(resolved, link.phrase),
             weight: link.weight / sum,
         });
-        let none =
-            "the question names nothing that is in the graph: this is what plain word search finds";
+        let none = if near.is_empty() {
+            "the question names nothing that is in the graph: this is what plain word search finds"
+        } else {
+            "the question names nothing that is in the graph: this is what its words and its meaning find"
+        };
         Answer {
             question: question.to_owned(),
             fallback: links.is_empty().then(|| none.to_owned()),

@@ -1,9 +1,9 @@
 //! The graph, the table and the answers of the sample documents.
 
-use crate::AskOptions;
 use crate::error::GraphError;
 use crate::picture::{PictureOptions, picture};
 use crate::sample::index;
+use crate::{AskOptions, Near};
 
 #[test]
 fn the_graph_joins_what_the_documents_say() {
@@ -76,7 +76,11 @@ fn every_triple_leads_back_to_its_sentence() {
 
 #[test]
 fn an_acronym_in_a_question_is_understood() {
-    let answer = index().ask("What benchmarks can we use for QA?", &AskOptions::default());
+    let answer = index().ask(
+        "What benchmarks can we use for QA?",
+        &AskOptions::default(),
+        &[],
+    );
     let linked: Vec<_> = answer
         .linked
         .iter()
@@ -120,6 +124,7 @@ fn two_steps_lead_from_a_name_to_what_is_linked_with_it() {
     let answer = index().ask(
         "Who founded the company that acquired Metaweb?",
         &AskOptions::default(),
+        &[],
     );
     let titles: Vec<_> = answer
         .guided
@@ -131,7 +136,7 @@ fn two_steps_lead_from_a_name_to_what_is_linked_with_it() {
 
 #[test]
 fn what_a_triple_states_comes_before_what_only_mentions_it() {
-    let answer = index().ask("Who founded Google?", &AskOptions::default());
+    let answer = index().ask("Who founded Google?", &AskOptions::default(), &[]);
     assert_eq!(answer.guided[0].title, "PageRank");
     assert_eq!(
         answer.guided[0].sentences[0].text,
@@ -141,12 +146,47 @@ fn what_a_triple_states_comes_before_what_only_mentions_it() {
 
 #[test]
 fn without_a_link_plain_word_search_answers_alone() {
-    let answer = index().ask("Why does it melt?", &AskOptions::default());
+    let answer = index().ask("Why does it melt?", &AskOptions::default(), &[]);
     assert!(answer.linked.is_empty() && answer.fallback.is_some());
     assert_eq!(answer.guided[0].title, "Metal");
     assert_eq!(answer.guided, answer.plain);
-    let nothing = index().ask("?", &AskOptions::default());
+    let nothing = index().ask("?", &AskOptions::default(), &[]);
     assert!(nothing.guided.is_empty() && nothing.triples.is_empty());
+}
+
+#[test]
+fn what_is_near_in_meaning_counts_beside_words_and_names() {
+    let index = index();
+    let passages: Vec<_> = index.passages().collect();
+    assert!(passages.is_sorted() && passages.len() >= 4);
+    let near = |best: &str| -> Vec<Near> {
+        let cosine = |title: &str| if title == best { 0.6 } else { 0.2 };
+        let told = passages.iter().map(|passage| Near {
+            passage: passage.id(),
+            similarity: cosine(passage.title),
+        });
+        // What the graph has never heard of counts for nothing.
+        let unknown = ["nobody:0", ""].map(|id| Near {
+            passage: id.to_owned(),
+            similarity: 0.9,
+        });
+        told.chain(unknown).collect()
+    };
+    let first = |question: &str, near: &[Near]| {
+        let answer = index.ask(question, &AskOptions::default(), near);
+        let title = answer.guided.first().map(|evidence| evidence.title.clone());
+        (title.unwrap_or_default(), answer)
+    };
+    // Not one word of it is in the documents.
+    let (_, without) = first("Whence came search engines?", &[]);
+    assert!(without.guided.is_empty() || without.fallback.is_some());
+    let (title, with) = first("Whence came search engines?", &near("PageRank"));
+    assert_eq!(title, "PageRank");
+    assert!(with.fallback.is_some_and(|why| why.contains("meaning")));
+    assert_eq!(with.plain, without.plain);
+    // Names lead; meaning alone does not override what is stated.
+    let (title, _) = first("Who founded Google?", &near("Metal"));
+    assert_eq!(title, "PageRank");
 }
 
 #[test]

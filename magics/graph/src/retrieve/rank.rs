@@ -17,6 +17,10 @@ const PLAIN_COUNTS_UNNAMED: f32 = 0.8;
 /// How much more a passage counts that states in one triple all that the question asks for, as `NVIDIA was founded by …`
 /// does for `Who founded NVIDIA?`. Anything from 1.1 to 2 ranks the same.
 const STATED_COUNTS: f32 = 1.5;
+/// How much nearness in meaning counts beside words where names lead; where none does, the walk says too little to multiply.
+const MEANT_COUNTS: f32 = 2.0;
+/// How much it counts by itself.
+const MEANT_COUNTS_ALONE: f32 = 0.4;
 /// Fewest passages shown of which plain word search may have one.
 const LEAST_SHARED: usize = 3;
 
@@ -26,12 +30,19 @@ pub(super) struct Weighed {
     walked: Vec<f32>,
     /// How well the words of each passage match.
     pub(super) plain: Vec<f32>,
+    /// How near each passage is in meaning, from 0 to 1; empty when nobody knows.
+    meant: Vec<f32>,
     /// Share of the walk that starts at names.
     named: f32,
 }
 
 impl Weighed {
-    pub(super) fn new(walked: Vec<f32>, plain: Vec<f32>, links: &[Link]) -> Weighed {
+    pub(super) fn new(
+        walked: Vec<f32>,
+        plain: Vec<f32>,
+        meant: Vec<f32>,
+        links: &[Link],
+    ) -> Weighed {
         let sum =
             |links: &mut dyn Iterator<Item = &Link>| links.map(|link| link.weight).sum::<f32>();
         let all = sum(&mut links.iter()).max(f32::MIN_POSITIVE);
@@ -39,34 +50,45 @@ impl Weighed {
             named: sum(&mut links.iter().filter(|link| link.named)) / all,
             walked,
             plain,
+            meant,
         }
     }
 
-    /// Passages, best first; plain words alone without links.
+    /// Passages, best first; plain words alone without links and meanings.
     ///
     /// The walk says how near a passage is to what the question names, the words whether it speaks of what is asked:
     /// they multiply, so that words decide among passages that are equally near, also where none of the names stands.
     /// The walk's part enters by its square root, since it falls off by orders of magnitude with each step. Words are
-    /// those of the passage (BM25) and those that meet in its best sentence. Among the `shown` first there is always
+    /// those of the passage (BM25) and those that meet in its best sentence; how near a passage is in meaning counts as
+    /// they do. Among the `shown` first there is always
     /// the best of plain word search: what a reader would have found without a graph is never lost.
     pub(super) fn guided(&self, reader: &Reader, shown: usize) -> Ranking {
         let plain_best = best(&self.plain, MOST_PASSAGES);
-        if self.walked.is_empty() {
+        if self.walked.is_empty() && self.meant.is_empty() {
             return plain_best;
         }
-        let walked: Vec<f32> = portions(&self.walked).map(f32::sqrt).collect();
         let plain: Vec<f32> = portions(&self.plain).collect();
-        let plain_counts = PLAIN_COUNTS + PLAIN_COUNTS_UNNAMED * (1.0 - self.named);
-        let score = |passage: usize, sentence: f32| {
-            walked[passage] * (1.0 + plain[passage] + sentence) + plain_counts * plain[passage]
+        let or_none = |known: Vec<f32>| match known.is_empty() {
+            true => vec![0.0; plain.len()],
+            false => known,
         };
-        // Only what is near or shares words is read: reading all passages of many documents would take seconds.
+        let walked = or_none(portions(&self.walked).map(f32::sqrt).collect());
+        let meant = or_none(self.meant.clone());
+        let plain_counts = PLAIN_COUNTS + PLAIN_COUNTS_UNNAMED * (1.0 - self.named);
+        let meant_counts = MEANT_COUNTS * self.named;
+        let score = |passage: usize, sentence: f32| {
+            walked[passage] * (1.0 + plain[passage] + sentence + meant_counts * meant[passage])
+                + plain_counts * plain[passage]
+                + MEANT_COUNTS_ALONE * meant[passage]
+        };
+        // Only what is near, shares words or means the like is read: reading all passages of many documents would take seconds.
         let unread: Vec<f32> = (0..plain.len())
             .map(|passage| score(passage, 0.0))
             .collect();
         let candidates: BTreeSet<u32> = best(&unread, MOST_PASSAGES)
             .iter()
             .chain(&plain_best)
+            .chain(&best(&meant, MOST_PASSAGES))
             .map(|(passage, _)| *passage)
             .collect();
         let read: Vec<Score> = candidates.iter().map(|&p| reader.best_score(p)).collect();

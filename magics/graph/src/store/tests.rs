@@ -235,7 +235,7 @@ fn hostile_documents_are_stored_like_others() {
         .collect();
     assert_eq!(store.add(&all, &Unwatched).unwrap().documents, texts.len());
     let index = store.load().unwrap();
-    index.ask("What is <script>?", &crate::AskOptions::default());
-    index.ask("", &crate::AskOptions::default());
+    index.ask("What is <script>?", &crate::AskOptions::default(), &[]);
+    index.ask("", &crate::AskOptions::default(), &[]);
     assert_eq!(index.stats().documents, texts.len());
 }

@@ -14,7 +14,7 @@ pub(super) fn find(ask: &Ask, kg: &str, question: &str, call: &Call) -> Result<V
         passages: ask.passages.max(1),
         ..AskOptions::default()
     };
-    let answer = index.ask(question, &options);
+    let answer = index.ask(question, &options, &[]);
     let plain = if ask.compare {
         answer.plain.iter().map(piece).collect()
     } else {

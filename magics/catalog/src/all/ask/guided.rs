@@ -30,7 +30,7 @@ pub(super) fn ask(
         passages: ask.passages.max(1),
         ..AskOptions::default()
     };
-    let found = index.ask(question, &options);
+    let found = index.ask(question, &options, &[]);
     let (endpoint, model) = call.session.models.find(ask.model.as_deref())?;
     let about = call.session.models.about("");
     let system = ask.system.as_deref().unwrap_or(INSTRUCTIONS);
