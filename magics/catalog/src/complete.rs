@@ -153,7 +153,7 @@ fn values(argument: &Arg, place: &Place, word: &str, around: &Around) -> Vec<Str
             let running = session.workers.all().into_iter().map(|model| model.name);
             starting(running.collect(), word)
         }
-        ("model" | "models", _, _) => {
+        ("model" | "models" | "embed", _, _) => {
             let mut all = models_here(session);
             all.extend(
                 endpoints(session)

@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 
 use mlk8s_llm::call::Call as ModelCall;
 use mlk8s_llm::endpoint::Endpoint;
@@ -33,6 +34,8 @@ pub(crate) struct Encoders {
     places: Vec<PathBuf>,
     /// Pythons that may have the usual model as a package.
     pythons: Vec<PathBuf>,
+    /// Where one of them had it: asking takes as long as a short answer.
+    packaged: OnceLock<PathBuf>,
 }
 
 /// Something that makes vectors.
@@ -109,8 +112,17 @@ impl Encoders {
         let found = named
             .into_iter()
             .find(|dir| dir.join("config.json").is_file());
-        let pythons = self.pythons.iter().filter(|_| name == USUAL);
-        found.or_else(|| pythons.into_iter().find_map(|python| in_python(python)))
+        if found.is_some() || name != USUAL {
+            return found;
+        }
+        let is_there = |dir: &&PathBuf| dir.join("config.json").is_file();
+        if let Some(known) = self.packaged.get().filter(is_there) {
+            return Some(known.clone());
+        }
+        let found = self.pythons.iter().find_map(|python| in_python(python))?;
+        // One that has moved since is asked for again each time.
+        let _ = self.packaged.set(found.clone());
+        Some(found)
     }
 }
 

@@ -98,12 +98,12 @@ mod tests {
     #[test]
     fn the_nearest_counts_whole_and_the_last_not_at_all() {
         assert_eq!(
-            portions(4, &[(2, 0.4), (0, 0.8), (3, 0.5)]),
-            [1.0, 0.0, 0.0, 0.25]
+            portions(4, &[(2, 0.25), (0, 0.75), (3, 0.5)]),
+            [1.0, 0.0, 0.0, 0.5]
         );
         assert!(portions(4, &[]).is_empty());
         // One alone, or several as near as each other: nothing is known of their order.
-        assert_eq!(portions(2, &[(1, 0.4)]), [0.0, 0.0]);
-        assert_eq!(portions(2, &[(1, 0.4), (0, 0.4)]), [0.0, 0.0]);
+        assert_eq!(portions(2, &[(1, 0.25)]), [0.0, 0.0]);
+        assert_eq!(portions(2, &[(1, 0.25), (0, 0.25)]), [0.0, 0.0]);
     }
 }

@@ -68,9 +68,12 @@ impl Weighed {
             return plain_best;
         }
         let plain: Vec<f32> = portions(&self.plain).collect();
-        let or_none = |known: Vec<f32>| match known.is_empty() {
-            true => vec![0.0; plain.len()],
-            false => known,
+        let or_none = |known: Vec<f32>| {
+            if known.is_empty() {
+                vec![0.0; plain.len()]
+            } else {
+                known
+            }
         };
         let walked = or_none(portions(&self.walked).map(f32::sqrt).collect());
         let meant = or_none(self.meant.clone());

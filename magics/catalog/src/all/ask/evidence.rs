@@ -1,20 +1,26 @@
 //! What a graph finds for a question, without a model: the answer is the evidence.
 
-use mlk8s_graph::{AskOptions, Evidence};
+use mlk8s_graph::{AskOptions, Evidence, Near};
 
 use super::Ask;
 use crate::call::Call;
 use crate::error::MagicError;
 use crate::view::{AnswerView, EvidenceView, MarkedText, TripleView, View};
 
-/// The evidence for `question` in the graph called `kg`.
-pub(super) fn find(ask: &Ask, kg: &str, question: &str, call: &Call) -> Result<View, MagicError> {
+/// The evidence for `question` in the graph called `kg`, of which `near` are the passages near it in meaning.
+pub(super) fn find(
+    ask: &Ask,
+    kg: &str,
+    question: &str,
+    near: &[Near],
+    call: &Call,
+) -> Result<View, MagicError> {
     let (_, index) = call.session.graph(kg)?;
     let options = AskOptions {
         passages: ask.passages.max(1),
         ..AskOptions::default()
     };
-    let answer = index.ask(question, &options, &[]);
+    let answer = index.ask(question, &options, near);
     let plain = if ask.compare {
         answer.plain.iter().map(piece).collect()
     } else {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use mlk8s_graph::{Answer as Found, AskOptions};
+use mlk8s_graph::{Answer as Found, AskOptions, Near};
 use mlk8s_llm::call::{Answer, Call as ModelCall, Role};
 use mlk8s_llm::{LlmError, Piece};
 
@@ -23,6 +23,7 @@ pub(super) fn ask(
     ask: &Ask,
     kg: &str,
     question: &str,
+    near: &[Near],
     call: &mut Call,
 ) -> Result<View, MagicError> {
     let (_, index) = call.session.graph(kg)?;
@@ -30,7 +31,7 @@ pub(super) fn ask(
         passages: ask.passages.max(1),
         ..AskOptions::default()
     };
-    let found = index.ask(question, &options, &[]);
+    let found = index.ask(question, &options, near);
     let (endpoint, model) = call.session.models.find(ask.model.as_deref())?;
     let about = call.session.models.about("");
     let system = ask.system.as_deref().unwrap_or(INSTRUCTIONS);

