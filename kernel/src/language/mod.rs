@@ -265,7 +265,7 @@ impl Language {
     /// Ends every process that was started, and waits until nothing writes into our directory any more.
     pub(crate) fn shutdown(&self) {
         self.shared.ended.store(true, Ordering::SeqCst);
-        self.shared.running.stop();
+        self.shared.running.end();
         if let Some(remote) = locked(&self.shared.remote).as_ref() {
             remote.kill();
         }

@@ -8,6 +8,7 @@ use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, ExitStatus};
 use std::sync::Mutex;
 
+use nix::errno::Errno;
 use nix::sys::signal::{Signal, killpg};
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::Pid;
@@ -24,12 +25,21 @@ struct State {
     group: Option<Pid>,
     /// The user wants the cell to stop.
     is_stopped: bool,
+    /// The kernel ends: nothing is started any more.
+    is_ended: bool,
 }
 
 impl Running {
-    /// A new cell begins: what stopped the last one is past.
+    /// A new cell begins: what stopped the last one is past, unless the kernel ends.
     pub(super) fn begin(&self) {
-        *locked(&self.0) = State::default();
+        let mut state = locked(&self.0);
+        state.is_stopped = state.is_ended;
+    }
+
+    /// Stops the cell and all that come after it.
+    pub(super) fn end(&self) {
+        locked(&self.0).is_ended = true;
+        self.stop();
     }
 
     /// Starts `command` in a process group of its own; `None` when the cell is to stop.
@@ -45,9 +55,13 @@ impl Running {
 
     /// Waits for the end of what [`Running::spawn`] started.
     pub(super) fn wait(&self, process: &mut Child) -> io::Result<ExitStatus> {
-        let id = Id::Pid(Pid::from_raw(process.id().cast_signed()));
+        let pid = Pid::from_raw(process.id().cast_signed());
         // It keeps its number until nobody can stop it any more: a number that is free may be another's by then.
-        waitid(id, WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT)?;
+        while let Err(errno) = waitid(Id::Pid(pid), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT) {
+            if errno != Errno::EINTR {
+                return Err(errno.into());
+            }
+        }
         let mut state = locked(&self.0);
         state.group = None;
         process.wait()
@@ -97,6 +111,10 @@ mod tests {
             .unwrap();
         assert_eq!(running.wait(&mut process).unwrap().code(), Some(3));
         assert!(!running.stop(), "nothing works any more");
+        running.begin();
+        running.end();
+        running.begin();
+        assert!(running.spawn(&mut sleep()).unwrap().is_none());
     }
 
     /// Interrupts at all moments around a start: none is lost, which would take 600 s to be seen.

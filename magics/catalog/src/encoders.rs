@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
+use std::time::{Duration, Instant};
 
 use mlk8s_llm::call::Call as ModelCall;
 use mlk8s_llm::endpoint::Endpoint;
@@ -148,7 +149,9 @@ impl Embedder {
         call: &mut Call,
     ) -> Result<Embedder, MagicError> {
         let name = wanted.unwrap_or(USUAL);
-        let place = if name.contains('@') {
+        // A directory of a person whose name is an address has one, too.
+        let is_dir = || call.session.resolve(Path::new(name)).is_dir();
+        let place = if name.contains('@') && !is_dir() {
             let (endpoint, model) = call.session.models.find(Some(name))?;
             Place::There(Box::new(endpoint), model)
         } else {
@@ -197,9 +200,21 @@ impl Embedder {
         texts: &[T],
         call: &mut Call,
     ) -> Result<Vectors, MagicError> {
+        self.encode_within(Duration::MAX, texts, call)
+    }
+
+    /// The same; an interrupt after `wait`, which nobody has raised, says that it took too long.
+    pub(crate) fn encode_within<T: AsRef<str>>(
+        &self,
+        wait: Duration,
+        texts: &[T],
+        call: &mut Call,
+    ) -> Result<Vectors, MagicError> {
+        let begun = Instant::now();
         let (cancel, progress) = (call.cancel.clone(), call.progress);
+        let stop = || cancel.is_raised() || begun.elapsed() > wait;
         self.ask(call, &|client, pattern| {
-            client.embed(pattern, texts, &|| cancel.is_raised(), &mut |done| {
+            client.embed(pattern, texts, &stop, &mut |done| {
                 progress.report(done, texts.len(), "texts");
             })
         })

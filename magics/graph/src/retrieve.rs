@@ -281,7 +281,7 @@ impl Retriever {
             entity: self.phrase_name(resolved, link.phrase),
             weight: link.weight / sum,
         });
-        let none = if near.is_empty() {
+        let none = if weighed.meant.is_empty() {
             "the question names nothing that is in the graph: this is what plain word search finds"
         } else {
             "the question names nothing that is in the graph: this is what its words and its meaning find"

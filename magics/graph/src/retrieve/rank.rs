@@ -31,7 +31,7 @@ pub(super) struct Weighed {
     /// How well the words of each passage match.
     pub(super) plain: Vec<f32>,
     /// How near each passage is in meaning, from 0 to 1; empty when nobody knows.
-    meant: Vec<f32>,
+    pub(super) meant: Vec<f32>,
     /// Share of the walk that starts at names.
     named: f32,
 }

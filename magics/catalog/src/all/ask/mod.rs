@@ -57,7 +57,7 @@ pub(super) struct Ask {
     /// Name of the graph that guides the answer
     #[arg(long, value_name = "NAME")]
     kg: Option<ValueName>,
-    /// Show what the graph finds, and ask no model
+    /// Show what the graph finds, and ask no language model
     #[arg(long)]
     evidence: bool,
     /// Show beside it the answer without the graph
@@ -76,7 +76,7 @@ impl Magic for Ask {
         Example {
             after: &["%corpus articles --as docs", "%kg build docs --as kg"],
             cell: "%%ask --kg kg --evidence --compare\nWhat benchmarks can we use for QA?",
-            about: "evidence guided by the graph, next to plain word search; no model is asked",
+            about: "evidence guided by the graph, next to plain word search; no language model is asked",
             shows: "[1]",
         },
         Example {

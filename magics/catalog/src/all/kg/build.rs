@@ -117,7 +117,13 @@ impl Build {
             None if self.words_only => Wanted::None,
             None => Wanted::Usual,
         };
-        let remark = meaning::bring(wanted, &self.name, &dir, &index, call)?;
+        let remark = match meaning::bring(wanted, &self.name, &dir, &index, call) {
+            // What the model has read, and what that cost, is to be seen all the same.
+            Err(error) if told.is_some() && error.kind != ErrorKind::Interrupted => {
+                format!("no vectors: {error}")
+            }
+            remark => remark?,
+        };
         let mut done = vec![format!("{added} documents added")];
         if skipped > 0 {
             done.push(format!("{skipped} were there"));

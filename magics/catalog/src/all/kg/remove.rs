@@ -49,11 +49,12 @@ impl Remove {
         let ids: Vec<String> = doomed.iter().map(|(id, _)| id.clone()).collect();
         store.remove(&ids)?;
         let index = Arc::new(store.load()?);
-        meaning::prune(&dir, &index, call)?;
         publish(call.session, &self.kg, dir.clone(), Arc::clone(&index))?;
+        let remark = meaning::prune(&self.kg, &dir, &index, call)?;
         let titles: Vec<_> = doomed.iter().map(|(_, title)| title.as_str()).collect();
         let mut table = stats::sizes(&index, &dir);
         table.title = format!("{}: removed {}", self.kg, titles.join("; "));
+        table.note = remark.unwrap_or_default();
         Ok(View::Table(table))
     }
 }
