@@ -9,7 +9,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("magics/values", &[]),
     ("magics/graph", &["corpus", "openie", "values"]),
     ("magics/llm", &[]),
-    ("magics/clustering", &[]),
+    ("magics/clustering", &["card"]),
     ("magics/lanes", &[]),
     ("magics/card", &[]),
     ("magics/engine", &["card", "lanes"]),

@@ -25,4 +25,4 @@ pub use launch::{Argument, Launch, Launcher, room};
 pub use nvrtc::{compiled_for_cards, resources};
 pub use program::{BASE, Large, Program};
 #[cfg(feature = "rehearsal")]
-pub use shim::{Shim, Sources};
+pub use shim::{Kernels, Shim, Sources};

@@ -26,10 +26,14 @@ type AllocateFn = unsafe extern "C" fn(usize) -> *mut c_void;
 type ReleaseFn = unsafe extern "C" fn(*mut c_void, usize);
 
 /// The kernels, built for the processor.
-struct Kernels {
-    launch: LaunchFn,
-    allocate: AllocateFn,
-    release: ReleaseFn,
+pub struct Kernels {
+    /// Runs a kernel to its end: name, grid (two), threads of a block, bytes of dynamic shared memory, pointers to the
+    /// arguments, order of threads (see the shim). 1 when no kernel has this name. One caller at a time.
+    pub launch: LaunchFn,
+    /// Memory of as many bytes that starts as NaN and ends where it faults.
+    pub allocate: AllocateFn,
+    /// Gives back what `allocate` gave, with its size.
+    pub release: ReleaseFn,
 }
 
 /// Kernels to be built for the processor.
@@ -52,7 +56,11 @@ impl Sources {
     }
 
     /// Builds them with the C++ compiler, once a process.
-    fn kernels(&'static self) -> &'static Kernels {
+    ///
+    /// # Panics
+    ///
+    /// Without the C++ compiler `g++`, and when it refuses the sources.
+    pub fn kernels(&'static self) -> &'static Kernels {
         self.built.get_or_init(|| {
             let own = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src");
             let library = std::env::temp_dir().join(format!(

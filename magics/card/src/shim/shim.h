@@ -22,8 +22,10 @@
 namespace shim {
 
 struct Place { unsigned x = 0, y = 0, z = 0; };
-enum class State { Ready, AtBlock, AtWarp, Done };
+enum class State { Ready, AtBlock, AtWarp, AtPhase, Done };
 struct Copy { void *into; const void *from; bool there; };
+struct Bulk { void *into; const void *from; unsigned bytes; uint64_t *barrier; };
+struct Product { float *sums; uint64_t a, b; bool more; float (*number)(uint16_t); };
 
 struct Fiber {
     State state = State::Ready;
@@ -34,6 +36,10 @@ struct Fiber {
     unsigned index = 0, collectives = 0;
     std::deque<std::vector<Copy>> groups;
     std::vector<Copy> open;
+    const uint64_t *barrier = nullptr; // what it waits for while AtPhase
+    unsigned parity = 0;
+    std::deque<std::vector<Product>> products;
+    std::vector<Product> open_products;
 };
 
 struct Warp {
@@ -52,6 +58,7 @@ struct Block {
     unsigned char *dynamic = nullptr;
     unsigned order = 0; // 0 first warp first, copies late; 1 last warp first, copies early; 2.. shuffled
     uint64_t dice = 0;
+    std::vector<Bulk> bulk; // copies that are still under way
 };
 
 inline Block block;
@@ -116,6 +123,9 @@ inline void resume(Fiber &fiber) {
     setcontext(&fiber.context);
 }
 
+// Whether the phase of this parity has ended at a barrier in shared memory; cards that have such barriers say.
+inline bool (*phase_ended)(const uint64_t *barrier, unsigned parity) = nullptr;
+
 // Lets these threads go on if all that have not ended wait at the same kind of barrier.
 inline bool open_barrier(size_t first, size_t end, State kind) {
     bool any = false;
@@ -139,6 +149,7 @@ inline bool run_warp(const std::vector<unsigned> &lanes, unsigned first, unsigne
         bool now = false;
         for (unsigned lane : lanes) {
             Fiber &fiber = block.fibers[first + lane];
+            if (fiber.state == State::AtPhase && phase_ended(fiber.barrier, fiber.parity)) fiber.state = State::Ready;
             if (fiber.state == State::Ready) resume(fiber), now = true;
         }
         now |= open_barrier(first, first + 32, State::AtWarp);
@@ -161,7 +172,10 @@ inline void run_block(unsigned threads) {
         fiber.collectives = 0;
         fiber.groups.clear();
         fiber.open.clear();
+        fiber.products.clear();
+        fiber.open_products.clear();
     }
+    block.bulk.clear();
     std::vector<unsigned> warps, lanes;
     for (unsigned w = 0; w < threads; w += 32) warps.push_back(block.order == 1 ? threads - 32 - w : w);
     for (unsigned lane = 0; lane < 32; lane++) lanes.push_back(block.order == 1 ? 31 - lane : lane);
@@ -184,18 +198,23 @@ inline void run_grid(unsigned gx, unsigned gy, unsigned threads, size_t shared) 
         if (!fiber.stack) fiber.stack = std::malloc(256 * 1024);
     }
     block.warps.resize(threads / 32);
-    unsigned char *dynamic = shared ? (unsigned char *)allocate(shared) : nullptr;
+    // On a card it starts at a multiple of 1024, by which swizzles are counted; who has none gets memory that ends where it
+    // faults.
+    size_t line = phase_ended ? 1024 : 1, whole = (shared + line - 1) / line * line;
+    size_t room = whole + (phase_ended ? line : 0);
+    unsigned char *memory = shared ? (unsigned char *)allocate(room) : nullptr;
+    unsigned char *dynamic = shared ? memory + room - whole : nullptr;
     blockDim = Place{threads, 1, 1};
     gridDim = Place{gx, gy, 1};
     for (unsigned y = 0; y < gy; y++) {
         for (unsigned x = 0; x < gx; x++) {
             blockIdx = Place{x, y, 0};
-            if (dynamic) std::memset(dynamic, 0xff, shared);
+            if (shared) std::memset(dynamic, 0xff, shared);
             block.dynamic = dynamic;
             run_block(threads);
         }
     }
-    if (dynamic) release(dynamic, shared);
+    if (shared) release(memory, room);
 }
 
 // Calls a kernel with arguments as the CUDA driver takes them: one pointer to each value.
@@ -219,6 +238,7 @@ template <class... A> void call_all(void (*kernel)(A...), void **arguments) {
 
 inline float __uint_as_float(unsigned bits) { float x; std::memcpy(&x, &bits, 4); return x; }
 inline unsigned __float_as_uint(float x) { unsigned bits; std::memcpy(&bits, &x, 4); return bits; }
+inline int __popc(unsigned x) { return __builtin_popcount(x); }
 inline void __syncthreads() { shim::yield(shim::State::AtBlock); }
 inline void __syncwarp() { shim::yield(shim::State::AtWarp); }
 
@@ -235,6 +255,18 @@ template <class T> T __shfl_xor_sync(unsigned mask, T value, unsigned step) {
     std::memcpy(&value, &warp.value[turn][lane ^ step], sizeof(T));
     return value;
 }
+
+inline unsigned __match_any_sync(unsigned, unsigned value) {
+    unsigned turn = shim_turn(), lane = threadIdx.x % 32, mask = 0;
+    shim::Warp &warp = shim_warp();
+    warp.value[turn][lane] = value;
+    __syncwarp();
+    for (unsigned i = 0; i < 32; i++) mask |= (unsigned)(warp.value[turn][i] == value) << i;
+    return mask;
+}
+
+template <class T> T atomicAdd(T *at, T value) { T old = *at; *at += value; return old; }
+template <class T> T atomicMax(T *at, T value) { T old = *at; if (value > old) *at = value; return old; }
 
 struct Piece;
 inline void shim_copy(const shim::Copy &copy) {
@@ -263,74 +295,7 @@ template <int PENDING> void copy_wait() {
     }
 }
 
-// ldmatrix.x4 (PTX ISA, "ldmatrix"): lanes 8·m .. 8·m+7 give the rows of matrix m; lane l gets word l % 4 of row l / 4.
-inline void load_matrices(unsigned *into, const Piece *from) {
-    unsigned turn = shim_turn(), lane = threadIdx.x % 32;
-    shim::Warp &warp = shim_warp();
-    warp.address[turn][lane] = from;
-    if ((uintptr_t)from % 16) shim::fail("a row of a matrix does not stand on 16 bytes");
-    __syncwarp();
-    for (unsigned m = 0; m < 4; m++) {
-        const auto *row = (const unsigned char *)warp.address[turn][m * 8 + lane / 4];
-        std::memcpy(into + m, row + lane % 4 * 4, 4);
-    }
-    __syncwarp();
-}
-
-// ldmatrix.x4.trans: as above, with each matrix transposed, so that a lane gets column l / 4 of rows 2·(l % 4) and the next.
-inline void load_transposed(unsigned *into, const Piece *from) {
-    unsigned turn = shim_turn(), lane = threadIdx.x % 32;
-    shim::Warp &warp = shim_warp();
-    warp.address[turn][lane] = from;
-    if ((uintptr_t)from % 16) shim::fail("a row of a matrix does not stand on 16 bytes");
-    __syncwarp();
-    for (unsigned m = 0; m < 4; m++) {
-        unsigned short pair[2];
-        for (unsigned i = 0; i < 2; i++) {
-            const auto *row = (const unsigned char *)warp.address[turn][m * 8 + lane % 4 * 2 + i];
-            std::memcpy(pair + i, row + lane / 4 * 2, 2);
-        }
-        std::memcpy(into + m, pair, 4);
-    }
-    __syncwarp();
-}
-
-// The elements of the fragments by the tables of the PTX ISA ("Matrix fragments for mma.m16n8k16"):
-// word r of A stands at row lane / 4 + 8·(r % 2), word column lane % 4 + 4·(r / 2); word r of B at word row
-// lane % 4 + 4·r, column lane / 4; C and D at row lane / 4 + 8·(r / 2), column 2·(lane % 4) + r % 2.
-template <class DOT> void shim_mma(float *d, const unsigned *a, const unsigned *b, DOT dot) {
-    unsigned turn = shim_turn(), lane = threadIdx.x % 32;
-    shim::Warp &warp = shim_warp();
-    std::memcpy(warp.a[turn][lane], a, 16);
-    std::memcpy(warp.b[turn][lane], b, 8);
-    __syncwarp();
-    for (unsigned r = 0; r < 4; r++) {
-        unsigned row = lane / 4 + 8 * (r / 2), column = 2 * (lane % 4) + r % 2;
-        for (unsigned word = 0; word < 8; word++) {
-            unsigned left = warp.a[turn][row % 8 * 4 + word % 4][row / 8 + word / 4 * 2];
-            unsigned right = warp.b[turn][column * 4 + word % 4][word / 4];
-            d[r] = dot(d[r], left, right);
-        }
-    }
-}
-
-inline void mma(float *d, const unsigned *a, const unsigned *b) {
-    shim_mma(d, a, b, [](float sum, unsigned x, unsigned y) {
-        sum += __uint_as_float(x << 16) * __uint_as_float(y << 16);
-        return sum + __uint_as_float(x & 0xffff0000u) * __uint_as_float(y & 0xffff0000u);
-    });
-}
-
-// Round to nearest with 10 bits behind the point, ties away from zero, as cvt.rna.tf32.f32.
-inline unsigned to_tf32(float x) { return (__float_as_uint(x) + 0x1000u) & 0xffffe000u; }
-
-// The fragments of m16n8k8 stand as those of m16n8k16, with a number where that has a pair.
-inline void mma_tf32(float *d, const unsigned *a, const unsigned *b) {
-    shim_mma(d, a, b, [](float sum, unsigned x, unsigned y) {
-        if ((x | y) & 0x1fffu) shim::fail("a factor was not rounded to TF32");
-        return sum + __uint_as_float(x) * __uint_as_float(y);
-    });
-}
+#include "matrices.h"
 
 // An entry of the list of kernels.
 struct Kernel {

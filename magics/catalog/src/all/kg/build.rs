@@ -135,7 +135,7 @@ impl Build {
         let mut table = stats::sizes(&index, &dir);
         table.title = title;
         table.note = format!(
-            "stored in {}; in Rust cells {} is a petgraph and {triples} a DataFrame",
+            "stored in `{}`; in Rust cells `{}` is a petgraph and `{triples}` a DataFrame",
             dir.display(),
             self.name
         );

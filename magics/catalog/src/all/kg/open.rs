@@ -41,7 +41,7 @@ impl Open {
         let mut table = stats::sizes(&index, &dir);
         table.title = format!("{}: loaded from {}", self.name, dir.display());
         table.note = format!(
-            "in Rust cells {} is a petgraph and {triples} a DataFrame",
+            "in Rust cells `{}` is a petgraph and `{triples}` a DataFrame",
             self.name
         );
         Ok(View::Table(table))

@@ -26,7 +26,7 @@ inline void deliver(const Bulk &copy) {
 }
 
 // Whether the phase of this parity has ended; the copies that it waits for arrive now.
-inline bool phase_ended(const uint64_t *barrier, unsigned parity) {
+inline bool hopper_phase_ended(const uint64_t *barrier, unsigned parity) {
     for (size_t i = 0; i < block.bulk.size();) {
         if (block.bulk[i].barrier != barrier) { i++; continue; }
         deliver(block.bulk[i]);
@@ -34,6 +34,8 @@ inline bool phase_ended(const uint64_t *barrier, unsigned parity) {
     }
     return read(barrier).phase != parity;
 }
+
+const bool HAS_PHASES = (phase_ended = hopper_phase_ended, true);
 
 inline float from_f16(uint16_t bits) { _Float16 x; std::memcpy(&x, &bits, 2); return (float)x; }
 inline float from_bf16(uint16_t bits) { return __uint_as_float((unsigned)bits << 16); }
@@ -64,7 +66,7 @@ inline void barrier_expect(unsigned long long *at, unsigned bytes) {
 }
 
 inline void barrier_wait(unsigned long long *at, unsigned parity) {
-    while (!shim::phase_ended((uint64_t *)at, parity)) {
+    while (!shim::hopper_phase_ended((uint64_t *)at, parity)) {
         shim::block.running->barrier = (uint64_t *)at;
         shim::block.running->parity = parity;
         shim::yield(shim::State::AtPhase);

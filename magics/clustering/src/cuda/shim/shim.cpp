@@ -1,24 +1,19 @@
-// The kernels as a library for the CPU: `shim_launch` takes what the CUDA driver's launch takes.
+// The kernels of k-means as a library for the processor.
 #include "shim.h"
 
-#include "base.cu"
-#include "assign.cu"
-#include "tensor.cu"
-#include "hopper.cu"
-#include "argmin.cu"
-#include "update.cu"
-#include "measure.cu"
-#include "init.cu"
-#include "codes.cu"
+#include "hopper.h"
+
+#include "../kernels/base.cu"
+#include "../kernels/assign.cu"
+#include "../kernels/tensor.cu"
+#include "../kernels/hopper.cu"
+#include "../kernels/argmin.cu"
+#include "../kernels/update.cu"
+#include "../kernels/measure.cu"
+#include "../kernels/init.cu"
+#include "../kernels/codes.cu"
 
 namespace {
-
-struct Kernel {
-    const char *name;
-    void (*body)(void *);
-};
-
-#define KERNEL(name) {#name, [](void *arguments) { shim::call_all(name, (void **)arguments); }}
 
 const Kernel KERNELS[] = {
     KERNEL(assign_f32),        KERNEL(assign_bf16),        KERNEL(assign_tensor_f32), KERNEL(assign_tensor_bf16),
@@ -38,21 +33,4 @@ const Kernel KERNELS[] = {
 
 } // namespace
 
-extern "C" void *shim_allocate(size_t bytes) { return shim::allocate(bytes); }
-
-extern "C" void shim_release(void *start, size_t bytes) { shim::release(start, bytes); }
-
-// 0, or 1 where no kernel has this name. One caller at a time.
-extern "C" int shim_launch(const char *name, unsigned gx, unsigned gy, unsigned threads, unsigned shared, void **arguments,
-                           unsigned order) {
-    for (const Kernel &kernel : KERNELS) {
-        if (std::strcmp(kernel.name, name)) continue;
-        shim::block.body = kernel.body;
-        shim::block.arguments = arguments;
-        shim::block.order = order;
-        shim::block.dice = order;
-        shim::run_grid(gx, gy, threads, shared);
-        return 0;
-    }
-    return 1;
-}
+#include "library.h"

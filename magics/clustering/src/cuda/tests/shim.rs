@@ -4,66 +4,23 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::{HashSet, VecDeque};
-use std::ffi::{CString, c_char, c_int, c_uint, c_void};
-use std::path::PathBuf;
-use std::process::Command;
+use std::ffi::{CString, c_void};
 use std::rc::Rc;
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, PoisonError};
+
+use mlk8s_card::{Kernels, Sources};
 
 use super::super::engine::{Argument, Engine, Lane, Launch, Mark, Numbers, Place, Product};
 use super::super::error::CudaError;
 
-type LaunchFn = unsafe extern "C" fn(
-    *const c_char,
-    c_uint,
-    c_uint,
-    c_uint,
-    c_uint,
-    *mut *mut c_void,
-    c_uint,
-) -> c_int;
-type AllocateFn = unsafe extern "C" fn(usize) -> *mut c_void;
-type ReleaseFn = unsafe extern "C" fn(*mut c_void, usize);
+/// The kernels, for the processor.
+static KERNELS: Sources = Sources::new(
+    concat!(env!("CARGO_MANIFEST_DIR"), "/src/cuda/shim/shim.cpp"),
+    concat!(env!("CARGO_MANIFEST_DIR"), "/src/cuda/kernels"),
+);
 
-/// The kernels, built for the CPU.
-struct Kernels {
-    launch: LaunchFn,
-    allocate: AllocateFn,
-    release: ReleaseFn,
-}
-
-/// Builds them with the C++ compiler, once a process.
 fn kernels() -> &'static Kernels {
-    static KERNELS: OnceLock<Kernels> = OnceLock::new();
-    KERNELS.get_or_init(|| {
-        let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src/cuda");
-        let library = std::env::temp_dir().join(format!("kmeans-kernels-{}.so", std::process::id()));
-        let options = "-O2 -march=native -std=c++17 -fPIC -shared -Wall -Wextra -Werror -Wno-unknown-pragmas \
-                       -fno-strict-aliasing -ffp-contract=off";
-        let status = Command::new("g++")
-            .args(options.split_whitespace())
-            .arg("-I")
-            .arg(folder.join("shim"))
-            .arg("-I")
-            .arg(folder.join("kernels"))
-            .arg(folder.join("shim/shim.cpp"))
-            .arg("-o")
-            .arg(&library)
-            .status()
-            .expect("these tests need the C++ compiler g++");
-        assert!(status.success(), "the kernels do not compile for the CPU");
-        // SAFETY: the library was just built from our sources; it is never unloaded.
-        let kernels = unsafe {
-            let loaded = Box::leak(Box::new(libloading::Library::new(&library).expect("loads")));
-            Kernels {
-                launch: *loaded.get::<LaunchFn>(b"shim_launch").expect("is there"),
-                allocate: *loaded.get::<AllocateFn>(b"shim_allocate").expect("is there"),
-                release: *loaded.get::<ReleaseFn>(b"shim_release").expect("is there"),
-            }
-        };
-        std::fs::remove_file(&library).expect("our own file");
-        kernels
-    })
+    KERNELS.kernels()
 }
 
 /// Work that a lane has been given.
