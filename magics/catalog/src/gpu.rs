@@ -1,6 +1,7 @@
 //! What the GPUs of this machine are doing, as NVIDIA's management library says.
 
 use std::ffi::OsStr;
+use std::path::Path;
 
 use nvml_wrapper::enum_wrappers::device::TemperatureSensor;
 use nvml_wrapper::enums::device::UsedGpuMemory;
@@ -9,6 +10,19 @@ use nvml_wrapper::{Device, Nvml, cuda_driver_version_major, cuda_driver_version_
 
 /// What the library is called: the first is what a driver brings, the second what its development files add.
 pub(crate) const LIBRARIES: &[&str] = &["libnvidia-ml.so.1", "libnvidia-ml.so"];
+
+/// Devices of which NVIDIA's drivers make at least one: those of cards, of WSL, and of boards with a GPU.
+const DEVICES: [&str; 4] = [
+    "/dev/nvidiactl",
+    "/dev/nvidia0",
+    "/dev/dxg",
+    "/dev/nvhost-gpu",
+];
+
+/// Whether a GPU of NVIDIA may be in this machine or container, whether or not it can be used.
+pub(crate) fn may_be_here() -> bool {
+    DEVICES.iter().any(|device| Path::new(device).exists())
+}
 
 /// The GPUs of this machine.
 #[derive(Debug, Clone, PartialEq, Default)]

@@ -8,6 +8,7 @@ use super::start::{Device, Loaded, Start};
 use super::{GLANCE, Record, Workers, real};
 use crate::call::{Cancel, Progress};
 use crate::error::{ErrorKind, MagicError};
+use crate::gpu;
 
 /// A model that vectors are wanted of.
 #[derive(Debug, Clone)]
@@ -45,8 +46,9 @@ impl Workers {
                 cache_bytes: None,
                 on_demand: true,
             };
-            if let Some(started) = self.try_start(&start, cancel, progress)? {
-                return Ok(started);
+            if let Some((record, remark)) = self.try_start(&start, cancel, progress)? {
+                // Nobody has asked for a GPU: where there is none, that is nothing to remark.
+                return Ok((record, remark.filter(|_| gpu::may_be_here())));
             }
             if cancel.is_raised() {
                 let message = format!("`{name}` was not loaded: interrupted");
