@@ -14,6 +14,14 @@ NOTEBOOKS = ROOT / "notebooks"
 KERNELSPEC = {"name": KERNEL, "display_name": "Rust (mlk8s)", "language": "rust"}
 SCREENS = Path(os.environ.get("MLK8S_STATE", ROOT / ".mlk8s")) / "screens"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+# Notes that share no words: only their meaning leads from one to a question in other words.
+NOTES = {
+    "radium": "Marie Curie and her husband discovered radium in Paris. The element glows in the dark.",
+    "engine": "Charles Babbage designed a mechanical computer. It was never finished in his lifetime.",
+    "bread": "Flour, water and salt make a dough. The loaf is baked until its crust is brown.",
+    "sleep": "Most people dream several times each night. They forget what they dreamt by breakfast.",
+    "orbit": "The moon circles the earth once a month. Its gravity raises the tides of the sea.",
+}
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -92,6 +100,16 @@ def rust(shared, tmp_path_factory):
         # The next test is not to suffer for this one.
         shared.pop("kernel").end()
     assert late == [], "messages after idle"
+
+
+@pytest.fixture
+def notes(tmp_path):
+    """A folder with them."""
+    folder = tmp_path / "notes"
+    folder.mkdir()
+    for name, text in NOTES.items():
+        (folder / f"{name}.md").write_text(f"# {name.title()}\n\n{text}\n")
+    return folder
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 from client import STOPPED_S, wait_until
 from openai_server import Server
-from test_search import NOTES
 
 # None of its words is in the note about the moon.
 QUESTION = "%%ask --kg kg --evidence --passages 1\nWhy do beaches flood and dry up again?"
@@ -17,15 +16,6 @@ FOUND = "passages found by meaning (minilm)"
 @pytest.fixture
 def notebook(kernels, tmp_path):
     return kernels(env={"MLK8S_STATE": str(tmp_path / "state"), "OPENAI_BASE_URL": ""})
-
-
-@pytest.fixture
-def notes(tmp_path):
-    folder = tmp_path / "notes"
-    folder.mkdir()
-    for name, text in NOTES.items():
-        (folder / f"{name}.md").write_text(f"# {name.title()}\n\n{text}\n")
-    return folder
 
 
 def shown(kernel, cell):

@@ -8,26 +8,11 @@ from pathlib import Path
 
 import psutil
 import pytest
+from conftest import NOTES
 from openai_server import Server
 from test_models import begin, column, posts, rows
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
-NOTES = {
-    "radium": "Marie Curie and her husband discovered radium in Paris. The element glows in the dark.",
-    "engine": "Charles Babbage designed a mechanical computer. It was never finished in his lifetime.",
-    "bread": "Flour, water and salt make a dough. The loaf is baked until its crust is brown.",
-    "sleep": "Most people dream several times each night. They forget what they dreamt by breakfast.",
-    "orbit": "The moon circles the earth once a month. Its gravity raises the tides of the sea.",
-}
-
-
-@pytest.fixture
-def notes(tmp_path):
-    folder = tmp_path / "notes"
-    folder.mkdir()
-    for name, text in NOTES.items():
-        (folder / f"{name}.md").write_text(f"# {name.title()}\n\n{text}\n")
-    return folder
 
 
 @pytest.fixture

@@ -30,6 +30,16 @@ pub struct Call<'a> {
     pub frames: &'a dyn Fn() -> Vec<String>,
 }
 
+impl Call<'_> {
+    /// What an engine reports to, and asks whether to stop.
+    pub(crate) fn watcher(&self) -> Watcher<'_> {
+        Watcher {
+            cancel: &self.cancel,
+            progress: self.progress,
+        }
+    }
+}
+
 /// A flag that the interrupt of a frontend raises.
 #[derive(Debug, Clone, Default)]
 pub struct Cancel(Arc<AtomicBool>);

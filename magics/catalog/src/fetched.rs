@@ -32,6 +32,15 @@ pub(crate) fn files(wanted: &str, call: &mut Call) -> Result<Files, MagicError> 
     fetched.map_err(|error| with_typo(error, wanted, call))
 }
 
+/// How a model is written down for later: a directory as it is seen from anywhere, anything else as it was typed.
+pub(crate) fn remembered(model: &str, session: &Session) -> String {
+    let dir = session.resolve(Path::new(model));
+    match dir.canonicalize() {
+        Ok(dir) if dir.is_dir() => dir.display().to_string(),
+        _ => model.to_owned(),
+    }
+}
+
 /// The error, and that `wanted` may have been meant as a path where a directory of its first part is here.
 fn with_typo(error: ModelsError, wanted: &str, call: &Call) -> MagicError {
     let is_of_the_hub = !matches!(error, ModelsError::Cancelled);

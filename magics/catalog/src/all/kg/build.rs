@@ -12,7 +12,7 @@ use mlk8s_graph::Store;
 use super::endpoint::{self, Prompt};
 use super::meaning::{self, Wanted};
 use super::{publish, stats};
-use crate::call::{Call, Watcher};
+use crate::call::Call;
 use crate::error::{ErrorKind, MagicError};
 use crate::names::ValueName;
 use crate::view::View;
@@ -156,11 +156,7 @@ fn by_clauses(
     documents: &[Document],
     call: &Call,
 ) -> Result<(usize, usize), MagicError> {
-    let watcher = Watcher {
-        cancel: &call.cancel,
-        progress: call.progress,
-    };
-    let report = store.add(documents, &watcher)?;
+    let report = store.add(documents, &call.watcher())?;
     if report.cancelled {
         let done = report.added + report.skipped;
         let message = format!("stopped after {done} of {} documents", documents.len());

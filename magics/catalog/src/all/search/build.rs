@@ -12,9 +12,10 @@ use polars::prelude::{AnyValue, DataFrame, DataType};
 
 use super::replace::{Old, Waiting};
 use super::{claim, open, place, size};
-use crate::call::{Call, Watcher};
+use crate::call::Call;
 use crate::encoders::{Embedder, USUAL, Vectors};
 use crate::error::{ErrorKind, MagicError};
+use crate::fetched;
 use crate::names::ValueName;
 use crate::passages::{self, passages};
 use crate::rows::{self, Source};
@@ -84,7 +85,7 @@ impl Build {
         let changed = index.changed(&items, !is_by_words)?;
         let (mut tokens, mut remarks) = (0, Vec::new());
         if is_by_words || changed.is_empty() {
-            index.add(&items, None, &watcher(call))?;
+            index.add(&items, None, &call.watcher())?;
         } else {
             let changed: Vec<Item> = changed.iter().map(|&at| items[at].clone()).collect();
             let (n_tokens, of_filling) = self.fill(&mut index, &old, &changed, call)?;
@@ -96,7 +97,7 @@ impl Build {
             remarks.push(old.told(&index)?);
             index.remove(&gone)?;
         }
-        index.compact(&watcher(call))?;
+        index.compact(&call.watcher())?;
         call.session.searched.index = Some(self.name.to_string());
         let took_s = begun.elapsed().as_secs_f64();
         let counts = [changed.len(), gone.len()];
@@ -145,15 +146,15 @@ impl Build {
                 dims: vectors.dims,
             };
             match &mut waiting {
-                Some(waiting) => waiting.take(&part, vectors, &watcher(call))?,
+                Some(waiting) => waiting.take(&part, vectors, &call.watcher())?,
                 None => {
-                    index.add(&part, Some(vectors), &watcher(call))?;
+                    index.add(&part, Some(vectors), &call.watcher())?;
                 }
             }
         }
         let mut remarks: Vec<String> = embedder.remark().map(str::to_owned).into_iter().collect();
         if let Some(waiting) = waiting {
-            remarks.extend(waiting.settle(changed, index, &watcher(call))?);
+            remarks.extend(waiting.settle(changed, index, &call.watcher())?);
         }
         Ok((tokens, remarks))
     }
@@ -182,15 +183,7 @@ impl Build {
         let wanted = match &self.model {
             _ if self.words_only => String::new(),
             None => USUAL.to_owned(),
-            // A directory is remembered as it is seen from anywhere.
-            Some(model) => {
-                let dir = call.session.resolve(model.as_ref());
-                if dir.is_dir() {
-                    dir.display().to_string()
-                } else {
-                    model.clone()
-                }
-            }
+            Some(model) => fetched::remembered(model, call.session),
         };
         if !Index::is_index(&dir) {
             let settings = Settings {
@@ -348,13 +341,6 @@ impl Build {
                 self.name
             ),
         }
-    }
-}
-
-fn watcher<'a>(call: &'a Call) -> Watcher<'a> {
-    Watcher {
-        cancel: &call.cancel,
-        progress: call.progress,
     }
 }
 

@@ -10,10 +10,11 @@ use mlk8s_search::{Index, Item, SearchError, Settings};
 
 use super::{folder, open, run};
 use crate::all::ask::dollars;
-use crate::call::{Call, Watcher};
+use crate::call::Call;
 use crate::claim::Claim;
 use crate::encoders::{Embedder, USUAL};
 use crate::error::{ErrorKind, MagicError};
+use crate::fetched;
 use crate::names::ValueName;
 
 /// Where vectors of another model wait until they are complete.
@@ -93,16 +94,16 @@ impl Work<'_> {
             ));
         };
         let begun = Instant::now();
-        remove(&self.dir.join(WAITING))?;
         let old = self.old()?;
         let has = old.as_ref().map(|index| index.settings().model.clone());
         let model = match (wanted, has.as_deref()) {
             (Wanted::None, _) => {
                 drop(old);
+                remove(&self.dir.join(WAITING))?;
                 remove(&folder(self.dir))?;
                 return Ok(String::new());
             }
-            (Wanted::Of(model), _) => named(model, call),
+            (Wanted::Of(model), _) => fetched::remembered(model, call.session),
             (Wanted::Usual, Some(has)) => has.to_owned(),
             (Wanted::Usual, None) if call.session.encoders.find(USUAL).is_none() => {
                 return Ok(String::new());
@@ -156,14 +157,23 @@ impl Work<'_> {
         Ok(refused.then(|| too_many(n_missing, model)))
     }
 
-    /// Makes all vectors anew; those of another model are there until these are complete.
+    /// Makes all vectors anew, going on from where a stop or a kill ended it; those of another model are there until these are
+    /// complete.
     fn renew(&self, model: &str, call: &mut Call) -> Result<Made, MagicError> {
         let place = self.dir.join(WAITING);
-        let settings = Settings {
-            model: model.to_owned(),
-            ..Settings::default()
+        let begun = Index::open(&place)
+            .ok()
+            .filter(|index| index.settings().model == model && index.verify().is_ok());
+        let mut index = if let Some(index) = begun {
+            index
+        } else {
+            remove(&place)?;
+            let settings = Settings {
+                model: model.to_owned(),
+                ..Settings::default()
+            };
+            Index::create(&place, settings)?
         };
-        let mut index = Index::create(&place, settings)?;
         let made = self.fill(&mut index, call)?;
         self.tidy(&mut index, call)?;
         drop(index);
@@ -205,7 +215,7 @@ impl Work<'_> {
                 values: &values,
                 dims: vectors.dims,
             };
-            index.add(&items, Some(rows), &watcher(call))?;
+            index.add(&items, Some(rows), &call.watcher())?;
             made.n += items.len();
         }
         Ok(made)
@@ -214,7 +224,7 @@ impl Work<'_> {
     /// Takes away what the graph, or another notebook in the meantime, has lost, and what is left over of it on the disk.
     fn tidy(&self, index: &mut Index, call: &Call) -> Result<(), MagicError> {
         self.forget(index)?;
-        index.compact(&watcher(call))?;
+        index.compact(&call.watcher())?;
         Ok(())
     }
 
@@ -310,13 +320,6 @@ fn too_many(n: usize, model: &str) -> String {
     )
 }
 
-fn watcher<'a>(call: &'a Call) -> Watcher<'a> {
-    Watcher {
-        cancel: &call.cancel,
-        progress: call.progress,
-    }
-}
-
 /// A passage as it is indexed.
 fn item(passage: &PassageText<'_>) -> Item {
     Item {
@@ -336,13 +339,4 @@ fn remove(folder: &Path) -> Result<(), MagicError> {
 fn unusable(folder: &Path, error: &std::io::Error) -> MagicError {
     let message = format!("cannot use `{}`: {error}", folder.display());
     MagicError::new(ErrorKind::Input, message).with_hint("may this user write there?")
-}
-
-/// A directory is remembered as it is seen from anywhere, however it was typed.
-fn named(model: &str, call: &Call) -> String {
-    let dir = call.session.resolve(model.as_ref());
-    match dir.canonicalize() {
-        Ok(dir) if dir.is_dir() => dir.display().to_string(),
-        _ => model.to_owned(),
-    }
 }
